@@ -1,0 +1,251 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones are judged the same on every machine
+
+	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/catalog"
+)
+
+func (v *validator) environments() {
+	for name, e := range sorted(v.c.Environments) {
+		at := catalog.Key("environments", name)
+		v.zone(at, e)
+		v.approval(at+".approval", e.Approval)
+		v.noSecrets(at+".cloud.variables", e.Cloud.Variables)
+		switch e.Cloud.Kind {
+		case "":
+			if !reflect.DeepEqual(e.Cloud, defaultCloud()) {
+				v.fail(at+".cloud", "add kind: terraform", "the cloud needs its kind")
+			}
+		case "terraform", "process":
+			if e.Cloud.Repo == (Repo{}) {
+				v.fail(at+".cloud", "add repo: github/infra", "%s needs the repository of its code", e.Cloud.Kind)
+			}
+		}
+		if e.Schedule != "" && e.Cloud.Kind == "" && e.Kind != nightporter.Production {
+			v.warn(at+".schedule", "add cloud: {kind: …}", "nothing is torn down at night, because %s has no cloud", name)
+		}
+		if !localPath(e.Cloud.Dir) {
+			v.fail(at+".cloud.dir", "", "the folder must be inside the repository")
+		}
+	}
+}
+
+// approval refuses a count that asks nobody: whoever wants that writes none.
+func (v *validator) approval(at string, a *Approval) {
+	if a != nil && !a.None && a.Count < 1 {
+		v.fail(at+".count", "write approval: none for continuous deployment", "at least one person must approve")
+	}
+}
+
+// noSecrets warns of a value that others will see: in the list of processes, in
+// a plan, in this file.
+func (v *validator) noSecrets(at string, values map[string]string) {
+	for name := range sorted(values) {
+		if secretKey.MatchString(name + ":") {
+			v.warn(catalog.Key(at, name), "use credentials, which are handed over privately", "%s sounds like a secret", name)
+		}
+	}
+}
+
+func defaultCloud() Cloud {
+	var c Cloud
+	setDefaults(valueOf(&c))
+	return c
+}
+
+// zone checks the name of a zone. Abbreviations and offsets are refused: "IST" is
+// three different zones, and "+01:00" knows no summer.
+func (v *validator) zone(at string, e Environment) {
+	if e.Timezone == "" {
+		if windows := e.Schedule; windows != "" && windows != "always" && windows != "never" && e.Kind != nightporter.Production {
+			v.fail(at, "add timezone: Europe/London", "a schedule needs the zone of its times")
+		}
+		return
+	}
+	if _, err := time.LoadLocation(e.Timezone); err != nil || e.Timezone != "UTC" && !strings.Contains(e.Timezone, "/") {
+		v.fail(at+".timezone", "write a name of the IANA database, such as Europe/London", "%q is not a time zone", e.Timezone)
+	}
+}
+
+func (v *validator) services() {
+	for i, s := range v.c.Services {
+		at := catalog.At("services", i)
+		if s.Health.HTTP != "" && !strings.HasPrefix(s.Health.HTTP, "/") {
+			v.fail(at+".health.http", "write /healthz", "the health check is a path on the service itself")
+		}
+		if s.Health.Within <= 0 {
+			v.fail(at+".health.within", "write 5m", "a health check needs a time above 0")
+		}
+		for name, a := range sorted(s.Approval) {
+			v.approval(catalog.Key(at+".approval", name), &a)
+		}
+		v.noSecrets(at+".deploy.env", s.Deploy.Env)
+		waits := s.Artifact.WaitFor != WaitFor{}
+		switch s.Deploy.Kind {
+		case "helm":
+			if s.Deploy.Chart == "" {
+				v.fail(at+".deploy", "add chart: github/charts/base", "helm needs a chart")
+			}
+			if s.Artifact.Image == "" {
+				v.fail(at, `add artifact: {image: "registry/name:{version}"}`, "helm deploys an image, and none is named")
+			}
+		case "command":
+			if len(s.Deploy.Run) == 0 {
+				v.fail(at+".deploy", "add run: [./deploy.sh]", "there is no command to run")
+			}
+		case "process":
+			if s.Artifact.Image != "" {
+				v.fail(at+".artifact", "remove it, or deploy with helm", "a process is built from the commit and does not use an image")
+			}
+		}
+		if waits && s.Artifact.Image == "" {
+			v.fail(at+".artifact", "add image", "there is nothing to wait for without an image")
+		}
+		for j, c := range s.Credentials {
+			if !strings.Contains(c, "/") {
+				v.fail(catalog.At(at+".credentials", j), "write database/creds/"+c, "%q is not a path of credentials", c)
+			}
+		}
+		for _, list := range []struct {
+			key   string
+			files []string
+		}{
+			{"dashboards", s.Dashboards},
+			{"rules", s.Rules},
+			{"deploy.values", []string{s.Deploy.Values}},
+			{"deploy.dir", []string{s.Deploy.Dir}},
+		} {
+			for _, file := range list.files {
+				if file != "" && !localPath(file) {
+					v.fail(at+"."+list.key, "", "%q must be inside the repository", file)
+				}
+			}
+		}
+	}
+}
+
+// localPath tells whether a path stays inside the repository it is used in.
+func localPath(path string) bool { return filepath.IsLocal(path) }
+
+func (v *validator) others() {
+	c := v.c
+	for name, d := range sorted(c.Databases) {
+		at := catalog.Key("databases", name)
+		if mount, base, ok := strings.Cut(name, "/"); !ok || mount == "" || base == "" {
+			v.fail(at, "write mount/name, such as database/ledger-dev", "%q does not name a database", name)
+		}
+		v.known(at+".environment", "environment", d.Environment, names(c.Environments))
+		if d.Environment == "" && d.Bootstrap != "" {
+			v.fail(at, "add environment: …", "only the database of an environment that is rebuilt has a bootstrap")
+		}
+	}
+	for name, w := range sorted(c.Workspaces) {
+		if w.Remote != nil {
+			at := catalog.Key("workspaces", name) + ".remote"
+			v.webURL(at+".write_url", w.Remote.WriteURL)
+			v.webURL(at+".read_url", w.Remote.ReadURL)
+			v.privateFile(at+".token_file", fileOf(w.Remote.Token))
+		}
+	}
+	for i, e := range c.Repos.Exceptions {
+		v.known(catalog.At("repos.exceptions", i)+".owner", "team", e.Owner, names(c.Teams))
+	}
+	for name := range sorted(c.Repos.Standard.Teams) {
+		v.known(catalog.Key("repos.standard.teams", name), "team", name, names(c.Teams))
+	}
+	for at, text := range map[string]string{"versions.first": c.Versions.First, "repos.standard.initial_version": c.Repos.Standard.InitialVersion} {
+		if _, err := nightporter.ParseVersion(text); text != "" && err != nil {
+			v.fail(at, nightporter.HintOf(err), "%s", nightporter.MessageOf(err))
+		}
+	}
+	v.notify()
+}
+
+func (v *validator) notify() {
+	c := v.c
+	for name, ch := range sorted(c.Notify) {
+		at := catalog.Key("notify", name)
+		v.known(at, "team or person", name, slices.Concat([]string{catalog.Operators}, names(c.Teams), names(c.People)))
+		if ch.Slack == nil && ch.Webhook == nil && ch.Email == nil {
+			v.fail(at, "add slack, webhook or email", "%s has no channel", at)
+		}
+		if ch.Webhook != nil {
+			v.webURL(at+".webhook.url", ch.Webhook.URL)
+			v.privateFile(at+".webhook.secret_file", fileOf(ch.Webhook.Secret))
+		}
+		if ch.Slack != nil {
+			v.privateFile(at+".slack.webhook_file", fileOf(ch.Slack.Webhook))
+		}
+		if ch.Email != nil && c.Mail == nil {
+			v.fail(at+".email", "add mail: {server: …, from: …}", "there is no mail server")
+		}
+	}
+	if m := c.Mail; m != nil {
+		host, _, err := net.SplitHostPort(m.Server)
+		if err != nil {
+			v.fail("mail.server", "write smtp.acme.test:587", "%q is not a host and a port", m.Server)
+		} else if m.TLS == "off" && !isLoopback(host) {
+			v.fail("mail.tls", "use starttls", "mail would travel to %s in the clear", host)
+		}
+		v.privateFile("mail.password_file", fileOf(m.Password))
+	}
+}
+
+// standby refuses what another machine could not take over.
+func (v *validator) standby() {
+	const hint = "use something that all porters reach, or remove standby"
+	c := v.c
+	if strings.HasPrefix(c.Store, "sqlite:") {
+		v.fail("standby", "use store: postgres://…", "standby needs a store that all porters reach")
+	}
+	for name, e := range sorted(c.Environments) {
+		at := catalog.Key("environments", name) + ".cloud"
+		switch {
+		case e.Cloud.Kind == "process":
+			v.fail(at, hint, "the processes of %s live on one machine", name)
+		case e.Cloud.Kind == "terraform" && e.Cloud.State == "local":
+			v.fail(at+".state", "use a backend", "the Terraform state of %s lives on one machine", name)
+		}
+	}
+	for i, s := range c.Services {
+		if s.Deploy.Kind == "process" {
+			v.fail(catalog.At("services", i)+".deploy", hint, "the processes of %s live on one machine", s.Name)
+		}
+	}
+	for name, w := range sorted(c.Workspaces) {
+		if w.Remote == nil {
+			v.fail(catalog.Key("workspaces", name), "add remote, or remove standby", "the samples of %s live on one machine", name)
+		}
+	}
+}
+
+// known checks a name that refers to something; "" refers to nothing.
+func (v *validator) known(at, kind, ref string, declared []string) {
+	if ref == "" || slices.Contains(declared, ref) {
+		return
+	}
+	hint := "declared: " + strings.Join(declared, ", ")
+	if near := catalog.Nearest(ref, declared); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if len(declared) == 0 {
+		hint = "none is declared"
+	}
+	v.fail(at, hint, "there is no %s %q", kind, ref)
+}
+
+func names[V any](m map[string]V) []string {
+	var out []string
+	for name := range sorted(m) {
+		out = append(out, name)
+	}
+	return out
+}

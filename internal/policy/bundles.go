@@ -1,0 +1,205 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"nightporter.dev/nightporter"
+)
+
+// The role bundles' names. A team's owners carry OwnerName(team).
+const (
+	ViewerName    = "viewer"
+	DeveloperName = "developer"
+	OperatorName  = "operator"
+)
+
+// OwnerName is the name of the bundle of the services that a team owns.
+func OwnerName(team string) string { return "service-owner-" + strings.ToLower(team) }
+
+// BundleConfig is what role bundles are generated from: the catalog.
+type BundleConfig struct {
+	// NonProduction are the environments that developers may change by
+	// themselves. Default: none, which leaves them the deploy button.
+	NonProduction []string
+	// Owners are the services of each team. Default: nobody owns anything.
+	Owners map[string][]string
+}
+
+// Bundle is a role as a policy, with a sentence for the page that shows it.
+type Bundle struct {
+	Name    string
+	Summary string
+	Text    string
+}
+
+// Bundles writes the policies of the roles as text, to be stored and shown like
+// any other. Each is complete: a developer needs no viewer beside it. The names
+// of teams, services and environments become path segments, so a name with path
+// syntax is refused as [nightporter.Invalid].
+//
+// Bundles say who may press a button. Rules that are not about paths, such as
+// "not the author" or a freeze, are the workflow's and hold for every role.
+func Bundles(c BundleConfig) ([]Bundle, error) {
+	nonProduction := slices.Sorted(slices.Values(c.NonProduction))
+	for _, name := range nonProduction {
+		if err := segmentName("environment", name); err != nil {
+			return nil, err
+		}
+	}
+	bundles := []Bundle{
+		{ViewerName, "Sees everything that is not a secret, changes nothing.", write(viewerRules())},
+		{DeveloperName, "Deploys, and runs everything that is not production.", write(viewerRules(), developerRules(nonProduction))},
+		{OperatorName, "Runs the house: every environment, freezes, runs, leases and repositories; not policies or tokens.", write(viewerRules(), operatorRules())},
+	}
+	teams := make([]string, 0, len(c.Owners))
+	for team := range c.Owners {
+		teams = append(teams, team)
+	}
+	slices.Sort(teams)
+	written := map[string]string{}
+	for _, team := range teams {
+		if err := segmentName("team", team); err != nil {
+			return nil, err
+		}
+		if other, ok := written[OwnerName(team)]; ok {
+			return nil, nightporter.E(nightporter.Invalid, "the teams %q and %q differ only in case", other, team)
+		}
+		written[OwnerName(team)] = team
+		services := slices.Sorted(slices.Values(c.Owners[team]))
+		for _, name := range services {
+			if err := segmentName("service", name); err != nil {
+				return nil, err
+			}
+		}
+		bundles = append(bundles, Bundle{
+			OwnerName(team),
+			"Decides about production for " + listed(services) + ".",
+			write(viewerRules(), ownerRules(team, services)),
+		})
+	}
+	return bundles, nil
+}
+
+// segmentName makes sure that a name stays one segment of a path, and one string
+// of a policy's text.
+func segmentName(what, name string) error {
+	if name == "" || !safeValue(name) || strings.ContainsAny(name, "\"$") {
+		return nightporter.E(nightporter.Invalid, "the %s %q cannot stand in a policy", what, name).
+			WithHint("use letters, digits, dots, hyphens and underscores")
+	}
+	return nil
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "no service yet"
+	}
+	return strings.Join(names, ", ")
+}
+
+// section is a group of rules under one comment.
+type section struct {
+	comment string
+	rules   []bundleRule
+}
+
+type bundleRule struct {
+	path string
+	can  capabilities
+}
+
+const (
+	look   = canRead | canList
+	press  = canUpdate
+	manage = canRead | canCreate | canUpdate | canDelete
+)
+
+func viewerRules() []section {
+	return []section{
+		{"See services, versions, releases, runs and environments.", rules(look,
+			"api/board", "api/services", "api/services/*", "api/versions", "api/versions/*",
+			"api/releases", "api/releases/*", "api/runs", "api/runs/*",
+			"api/environments", "api/environments/*", "api/repos", "api/repos/*",
+			"api/people", "api/teams", "api/events")},
+		{"See evidence, and the audit log as far as one may see its subjects.", rules(look,
+			"api/security/posture", "api/audit", "api/audit/*", "api/leases", "api/workspaces", "api/workspaces/*")},
+	}
+}
+
+func developerRules(nonProduction []string) []section {
+	sections := []section{
+		// The request names the environment in its body. A deploy to production
+		// stops at its approval, which this bundle does not grant.
+		{"Deploy any service.", rules(press, "api/services/+/deploy")},
+	}
+	for _, env := range nonProduction {
+		sections = append(sections, section{
+			"Run " + env + ".",
+			append(rules(press,
+				"api/releases/+/"+env+"/retry", "api/releases/+/"+env+"/promote", "api/releases/+/"+env+"/rollback",
+				"api/environments/"+env+"/up"),
+				rules(manage, "api/environments/"+env+"/keep")...),
+		})
+	}
+	return sections
+}
+
+func ownerRules(team string, services []string) []section {
+	var sections []section
+	for _, s := range services {
+		r := "api/releases/" + s + "/+/"
+		sections = append(sections, section{
+			team + " decides about " + s + ".",
+			append(rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/"+s+"/deploy"),
+				rules(manage, "api/services/"+s+"/hold")...),
+		})
+	}
+	return sections
+}
+
+func operatorRules() []section {
+	r := "api/releases/+/+/"
+	return []section{
+		{"Move and stop releases everywhere.", append(
+			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/runs/+/cancel"),
+			rules(manage, "api/services/+/hold", "api/freezes/+")...)},
+		{"Run every environment.", append(
+			rules(press, "api/environments/+/up", "api/environments/+/down"),
+			rules(manage, "api/environments/+/keep")...)},
+		{"Keep repositories alike.", rules(canCreate|press, "api/repos/plan", "api/repos/plans/+/apply", "api/repos/adopt")},
+		{"Look after leases, workspaces and findings.", append(append(
+			rules(press, "sys/leases/revoke"),
+			bundleRule{"sys/leases/lookup/*", canList | canSudo},
+			bundleRule{"sys/leases/revoke-prefix/*", press | canSudo}),
+			rules(canList|manage, "api/workspaces/*", "api/security/*")...)},
+		{"Read the server's state.", rules(canRead, "sys/mounts", "sys/auth", "sys/metrics")},
+	}
+}
+
+func rules(can capabilities, paths ...string) []bundleRule {
+	list := make([]bundleRule, len(paths))
+	for i, p := range paths {
+		list[i] = bundleRule{p, can}
+	}
+	return list
+}
+
+// write prints sections as HCL. A pattern that several sections hold is joined
+// when the policy is compiled, like patterns of several policies.
+func write(groups ...[]section) string {
+	var b strings.Builder
+	for _, sections := range groups {
+		for _, s := range sections {
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			fmt.Fprintf(&b, "# %s\n", s.comment)
+			for _, r := range s.rules {
+				fmt.Fprintf(&b, "path %q {\n  capabilities = [\"%s\"]\n}\n", r.path, strings.Join(r.can.names(), `", "`))
+			}
+		}
+	}
+	return b.String()
+}
