@@ -1,0 +1,204 @@
+package releases
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/run"
+	"nightporter.dev/nightporter/internal/store"
+	"nightporter.dev/nightporter/provider/deploy"
+)
+
+// deployer brings a release into an environment beside what runs there, and lets
+// it take over once it is healthy. One that is not healthy is discarded, and what
+// ran before has never stopped.
+type deployer struct {
+	r *Releases
+
+	mu sync.Mutex
+	// why holds, by the task's key, what was wrong with a candidate that is
+	// being removed: once it is gone nobody can ask it any more.
+	why map[string]deploy.Observation
+}
+
+// deployed is the outcome of a deploy step.
+type deployed struct {
+	Address  string               `json:"address,omitempty"`
+	Evidence nightporter.Evidence `json:"evidence"`
+	// Retryable is set on a failure that says nothing about the version.
+	Retryable bool `json:"retryable,omitempty"`
+	// Served is set when the failure came after the switch: what ran before
+	// has ended and must be started again.
+	Served bool `json:"served,omitempty"`
+	// Older is set when the environment had a newer version already.
+	Older bool `json:"older,omitempty"`
+}
+
+func (d *deployer) Start(ctx context.Context, t run.Task) (string, error) {
+	rel, err := d.subject(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	in := stepInput{}
+	if err := t.Decode(&in); err != nil {
+		return "", err
+	}
+	if newer, err := d.newer(ctx, rel, in); err != nil || newer {
+		return olderToken, err
+	}
+	p, err := d.r.deployer(rel.frozen.Kind)
+	if err != nil {
+		return "", err
+	}
+	token, err := p.Start(ctx, deploy.Request{
+		Key: key(t), Service: rel.Service, Environment: in.Environment, Version: rel.Version, Commit: rel.Commit,
+		Artifact: rel.frozen.Artifact, Command: rel.frozen.Command, Env: rel.frozen.Env,
+		Health: rel.frozen.Health, Drain: rel.frozen.Drain,
+	})
+	return string(token), err
+}
+
+// olderToken marks a deployment that was not begun because the environment has a
+// newer version.
+const olderToken = "older"
+
+// newer says whether the environment already runs a later commit. Merges that
+// were quick may overtake each other while they build.
+func (d *deployer) newer(ctx context.Context, rel *Release, in stepInput) (newer bool, err error) {
+	if rel.Kind != OfMerge || in.Back != "" {
+		return false, nil
+	}
+	err = d.r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
+		p, err := PlacementOf(ctx, tx, rel.Service, in.Environment)
+		newer = p != nil && p.Place > rel.Place
+		return err
+	})
+	return newer, err
+}
+
+// subject is the release whose bytes the step deploys: its own, or the one to go
+// back to.
+func (d *deployer) subject(ctx context.Context, t run.Task) (*Release, error) {
+	var in stepInput
+	if err := t.Decode(&in); err != nil {
+		return nil, err
+	}
+	id := in.Release
+	if in.Back != "" {
+		id = in.Back
+	}
+	var rel *Release
+	err := d.r.cfg.Gate.Look(ctx, func(tx *store.Tx) (err error) {
+		rel, err = Get(ctx, tx, id)
+		return err
+	})
+	if err == nil && rel.frozen.Kind == "" {
+		err = nightporter.E(nightporter.Conflict, "release %s was never built", id)
+	}
+	return rel, err
+}
+
+func (d *deployer) Observe(ctx context.Context, t run.Task, token string) (run.Observation, error) {
+	if token == olderToken {
+		return run.Observation{State: run.Failed, Message: "a newer version runs there", Output: deployed{Older: true}}, nil
+	}
+	rel, err := d.subject(ctx, t)
+	if err != nil {
+		return run.Observation{}, err
+	}
+	p, err := d.r.deployer(rel.frozen.Kind)
+	if err != nil {
+		return run.Observation{}, err
+	}
+	o, err := p.Observe(ctx, deploy.Token(token))
+	if err != nil {
+		return run.Observation{}, err
+	}
+	switch o.State {
+	case deploy.Healthy:
+		progress, err := p.Switch(ctx, deploy.Token(token))
+		if err != nil {
+			return run.Observation{}, fmt.Errorf("switch to %s %s: %w", rel.Service, rel.Version, err)
+		}
+		if progress == deploy.Pending {
+			return run.Observation{State: run.Running, Message: "healthy; the old one finishes its requests", Lines: o.Lines}, nil
+		}
+		return run.Observation{
+			State: run.Succeeded, Message: o.Message, Lines: o.Lines,
+			Output: deployed{Address: o.Address, Evidence: o.Evidence},
+		}, nil
+	case deploy.Failed, deploy.Gone:
+		return d.failed(ctx, p, t, deploy.Token(token), o)
+	}
+	return run.Observation{State: run.Running, Message: o.Message, Lines: o.Lines}, nil
+}
+
+// failed removes a candidate that is not good, and says why once it is gone.
+func (d *deployer) failed(ctx context.Context, p deploy.Deployer, t run.Task, token deploy.Token, o deploy.Observation) (run.Observation, error) {
+	d.mu.Lock()
+	first, known := d.why[key(t)]
+	if !known && o.State == deploy.Failed {
+		d.why[key(t)] = o
+	}
+	d.mu.Unlock()
+	switch {
+	case known:
+		o = first
+	case o.State == deploy.Gone:
+		// Somebody ended it, or we did and forgot in a crash: that says
+		// nothing about the version.
+		o.Retryable, o.Message = true, "it was ended before it was healthy"
+	}
+	served := o.Role == deploy.Serving
+	if o.State == deploy.Failed && !served {
+		if progress, err := p.Discard(ctx, token); err != nil || progress == deploy.Pending {
+			return run.Observation{State: run.Running, Message: o.Message + "; it is being removed", Lines: o.Lines}, err
+		}
+	}
+	d.mu.Lock()
+	delete(d.why, key(t))
+	d.mu.Unlock()
+	return run.Observation{
+		State: run.Failed, Retryable: o.Retryable, Message: o.Message, Lines: o.Lines,
+		Output: deployed{Evidence: o.Evidence, Retryable: o.Retryable, Served: served},
+	}, nil
+}
+
+// Cancel removes a candidate that never served. One that serves stays: the
+// environment must not become empty because a newer release came.
+func (d *deployer) Cancel(ctx context.Context, t run.Task, token string) error {
+	var in stepInput
+	if err := t.Decode(&in); err != nil || token == olderToken {
+		return err
+	}
+	rel, err := d.subject(ctx, t)
+	if err != nil {
+		return err
+	}
+	p, err := d.r.deployer(rel.frozen.Kind)
+	if err != nil {
+		return err
+	}
+	if token == "" { // a crash may have come between the start and its token
+		instances, err := p.Running(ctx, rel.Service, in.Environment)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(instances, func(i deploy.Instance) bool { return i.Key == key(t) })
+		if i < 0 {
+			return nil
+		}
+		token = string(instances[i].Token)
+	}
+	progress, err := p.Discard(ctx, deploy.Token(token))
+	switch code := nightporter.CodeOf(err); {
+	case code == nightporter.Conflict, code == nightporter.NotFound:
+		return nil
+	case err == nil && progress == deploy.Pending:
+		return nightporter.E(nightporter.Unavailable, "the candidate is being removed")
+	}
+	return err
+}
