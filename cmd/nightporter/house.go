@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/client"
+	"nightporter.dev/nightporter/environments/schedule"
+	"nightporter.dev/nightporter/internal/app"
+	"nightporter.dev/nightporter/internal/cli"
+	"nightporter.dev/nightporter/internal/config"
+)
+
+// house gives the command line what it needs of the house without a server.
+type house struct {
+	version string
+	io      stdio
+}
+
+func (h house) server(ctx context.Context, o cli.ServerOptions) error {
+	return app.Serve(ctx, app.ServeOptions{
+		ConfigPath: o.Config, Dev: o.Dev, DevToken: o.DevRootToken, Listen: o.Listen, AddressFile: o.AddressFile,
+		Store: o.Store, DemoClock: o.DemoClock, Version: h.version, Stdout: h.io.out, Stderr: h.io.err,
+	})
+}
+
+func (h house) init(ctx context.Context, o cli.InitOptions) (cli.InitResult, error) {
+	made, err := app.Init(ctx, o.Dir, h.version)
+	return cli.InitResult(made), err
+}
+
+func (h house) validate(_ context.Context, path string) (warnings []string, err error) {
+	cfg, err := app.LoadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range cfg.Warnings() {
+		warnings = append(warnings, w.Path+": "+w.Message)
+	}
+	return warnings, nil
+}
+
+func (h house) schema() ([]byte, error) { return config.Schema(), nil }
+
+func (h house) verifyAudit(ctx context.Context, o cli.VerifyOptions) (client.Report, error) {
+	if o.File != "" {
+		return client.Report{}, nightporter.E(nightporter.Invalid, "exports cannot be verified by this version").
+			WithHint("verify a copy of the store: nightporter audit verify --store sqlite:COPY")
+	}
+	r, err := app.VerifyStore(ctx, o.Store, o.Anchors)
+	return client.Report(r), err
+}
+
+func (h house) scheduleNext(_ context.Context, o cli.ScheduleOptions) ([]cli.ScheduleItem, error) {
+	s, err := schedule.Parse(schedule.Spec{Windows: o.Windows, Timezone: o.Timezone, Except: o.Except, Also: o.Also}, nil)
+	if err != nil {
+		return nil, err
+	}
+	var items []cli.ScheduleItem
+	for _, e := range s.Next(o.After, o.Count, schedule.Overrides{}) {
+		items = append(items, cli.ScheduleItem{At: e.At, State: string(e.State)})
+	}
+	return items, nil
+}
+
+func (h house) localVersionNext(ctx context.Context, o cli.LocalOptions, repo nightporter.Repo) (cli.NextVersion, error) {
+	next, err := app.NextVersion(ctx, o.Config, h.version, repo)
+	return cli.NextVersion(next), err
+}
+
+// localBoard hands the board over in the client's shape, by way of the JSON that a
+// server would have sent.
+func (h house) localBoard(ctx context.Context, o cli.LocalOptions) (cli.LocalBoard, error) {
+	rows, err := app.LocalBoard(ctx, o.Config, h.version)
+	if err != nil {
+		return cli.LocalBoard{}, err
+	}
+	wire, err := json.Marshal(rows)
+	if err != nil {
+		return cli.LocalBoard{}, err
+	}
+	var out cli.LocalBoard
+	if err := json.Unmarshal(wire, &out.Rows); err != nil {
+		return cli.LocalBoard{}, err
+	}
+	cfg, err := app.LoadConfig(o.Config)
+	if err != nil {
+		return cli.LocalBoard{}, err
+	}
+	for _, stage := range cfg.Catalog().Pipeline {
+		out.Environments = append(out.Environments, stage...)
+	}
+	return out, nil
+}

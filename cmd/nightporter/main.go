@@ -1,0 +1,46 @@
+// Command nightporter is the server and its command line.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"nightporter.dev/nightporter/internal/cli"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.4.0".
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func run(ctx context.Context, args []string, env func(string) string, io stdio) int {
+	h := house{version: buildVersion(), io: io}
+	return cli.New(cli.Config{
+		Args: args, Stdin: io.in, Stdout: io.out, Stderr: io.err, Env: env, Version: h.version,
+		Server: h.server, Init: h.init, Validate: h.validate, Schema: h.schema,
+		VerifyAudit: h.verifyAudit, ScheduleNext: h.scheduleNext, LocalBoard: h.localBoard, LocalVersionNext: h.localVersionNext,
+	}).Run(ctx)
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,43 @@
+package app
+
+import (
+	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/outbox"
+)
+
+// flows is the plot on one screen: which event calls which method. A listener's
+// name is what the store knows it by, so it never changes.
+func (a *App) flows() {
+	m, b := a.modules, a.bus
+
+	// A pull request becomes a version.
+	outbox.On(b, "versions.check", m.versions.Check) // PullRequestChanged -> a status on its head
+	outbox.On(b, "versions.cut", m.versions.Cut)     // Merged             -> VersionCut
+
+	// A version reaches production.
+	outbox.On(b, "releases.record", m.releases.Record) // Merged     -> (the board counts it)
+	outbox.On(b, "releases.open", m.releases.Open)     // VersionCut -> ReleaseOpened, Deployed, AwaitingApproval, ReleaseHealthy, ReleaseRolledBack
+
+	// People are told what they may want to act on.
+	outbox.On(b, "tell.waiting", a.tellWaiting)       // AwaitingApproval  -> the approvers
+	outbox.On(b, "tell.rolledback", a.tellRolledBack) // ReleaseRolledBack -> the owner
+	outbox.On(b, "tell.healthy", a.tellHealthy)       // ReleaseHealthy    -> the owner
+	outbox.On(b, "tell.drifted", a.tellDrifted)       // RepoDrifted       -> the owner
+
+	// A night passes. Its hand-offs are awaited, so they are steps of its runs and
+	// not events: undeploy, drain, enrol and redeploy (modules.go).
+	outbox.On(b, "secrets.gone", a.databasesGone)                // EnvironmentDown -> (leases whose database is gone are closed)
+	outbox.On(b, "tell.drill.failed", m.environments.TellFailed) // DrillFailed -> the operators
+	outbox.On(b, "tell.drill.passed", m.environments.TellPassed) // DrillPassed -> the operators, after a failure
+}
+
+// shown are the events that no method hears and pages show: Home and the pages of
+// a release read them from the outbox, and open pages look again with every
+// commit that wrote one.
+var shown = []string{
+	nightporter.ReleaseOpened{}.EventName(),
+	nightporter.Deployed{}.EventName(),
+	nightporter.EnvironmentClosing{}.EventName(),
+	nightporter.EnvironmentUp{}.EventName(),
+	nightporter.EnvironmentKept{}.EventName(),
+}

@@ -1,0 +1,282 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/environments"
+	"nightporter.dev/nightporter/internal/config"
+	"nightporter.dev/nightporter/internal/egress"
+	"nightporter.dev/nightporter/internal/mirror"
+	"nightporter.dev/nightporter/provider/cloud"
+	cloudmem "nightporter.dev/nightporter/provider/cloud/mem"
+	cloudprocess "nightporter.dev/nightporter/provider/cloud/process"
+	"nightporter.dev/nightporter/provider/deploy"
+	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
+	"nightporter.dev/nightporter/provider/deploy/process"
+	"nightporter.dev/nightporter/provider/forge"
+	"nightporter.dev/nightporter/provider/forge/github"
+	forgemem "nightporter.dev/nightporter/provider/forge/mem"
+	"nightporter.dev/nightporter/provider/notify"
+	"nightporter.dev/nightporter/provider/notify/slack"
+	"nightporter.dev/nightporter/provider/notify/webhook"
+	"nightporter.dev/nightporter/releases"
+)
+
+// Providers are the far ends that the house works with.
+type Providers struct {
+	Forges    map[string]forge.Forge     // by the name in the configuration
+	Deployers map[string]deploy.Deployer // by the kind of deploy target
+	Source    releases.Source            // checkouts; nil where nothing is built
+	Clouds    map[string]cloud.Provider  // by the kind of cloud
+	// Infrastructure gives the code that environments are built from; nil
+	// where there is none.
+	Infrastructure environments.Source
+	// Channels are how a team, a person or "operators" is told something.
+	Channels   map[string][]notify.Notifier
+	SweepEvery time.Duration // of the forges; 0 means the default
+
+	close []func() error
+}
+
+// Close gives back what the providers hold. Deployed services go on.
+func (p *Providers) Close() error {
+	var err error
+	for _, c := range p.close {
+		err = errors.Join(err, c())
+	}
+	return err
+}
+
+// makeProviders makes what the configuration names.
+func (a *App) makeProviders(ctx context.Context) (*Providers, error) {
+	p := &Providers{Forges: map[string]forge.Forge{}, Deployers: map[string]deploy.Deployer{}, Channels: map[string][]notify.Notifier{}}
+	cfg := a.config.Load()
+	for name, f := range cfg.Forges {
+		made, err := a.makeForge(f)
+		if err != nil {
+			return nil, fmt.Errorf("forge %s: %w", name, err)
+		}
+		p.Forges[name] = made
+		if every := time.Duration(f.Sweep); p.SweepEvery == 0 || every < p.SweepEvery {
+			p.SweepEvery = every
+		}
+	}
+	for audience, c := range cfg.Notify {
+		made, err := a.makeChannels(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("notify %s: %w", audience, err)
+		}
+		p.Channels[audience] = made
+	}
+	if err := errors.Join(a.makeDeployers(p), a.makeClouds(p)); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, a.makeSource(p)
+}
+
+func (a *App) makeForge(f config.Forge) (forge.Forge, error) {
+	switch f.Kind {
+	case "github":
+		c := github.Config{
+			BaseURL: f.URL, Organisation: f.Organisation, UserAgent: "nightporter/" + a.opts.Version,
+			Client: a.client(f.URL), RequestID: nightporter.RequestIDFrom,
+		}
+		if !f.Token.IsZero() {
+			c.Token = func(ctx context.Context) (string, error) { return f.Token.Resolve(ctx, a.secrets()) }
+		}
+		if f.App != nil {
+			key, err := f.App.Key.Resolve(context.Background(), a.secrets())
+			if err != nil {
+				return nil, err
+			}
+			c.App = &github.App{ID: f.App.ID, Installation: f.App.Installation, Key: []byte(key)}
+		}
+		if !f.WebhookSecret.IsZero() {
+			c.WebhookSecret = func() ([]byte, error) {
+				s, err := f.WebhookSecret.Resolve(context.Background(), a.secrets())
+				return []byte(s), err
+			}
+		}
+		return github.New(c)
+	case "mem":
+		return forgemem.New(forgemem.Config{})
+	}
+	return nil, nightporter.E(nightporter.Invalid, "this version cannot talk to a forge of the kind %q", f.Kind)
+}
+
+func (a *App) makeChannels(ctx context.Context, c config.Channels) ([]notify.Notifier, error) {
+	var out []notify.Notifier
+	if c.Slack != nil {
+		address, err := c.Slack.Webhook.Resolve(ctx, a.secrets())
+		if err != nil {
+			return nil, err
+		}
+		n, err := slack.New(slack.Config{URL: address, Client: a.client("")})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	if c.Webhook != nil {
+		secret, err := c.Webhook.Secret.Resolve(ctx, a.secrets())
+		if err != nil {
+			return nil, err
+		}
+		n, err := webhook.New(webhook.Config{URL: c.Webhook.URL, Secret: []byte(secret), Client: a.client(c.Webhook.URL)})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// makeDeployers makes the deploy targets that services name.
+func (a *App) makeDeployers(p *Providers) error {
+	cfg := a.config.Load()
+	kinds := map[string]bool{}
+	for _, s := range cfg.Services {
+		kinds[s.Deploy.Kind] = true
+	}
+	if kinds["mem"] {
+		d, err := deploymem.New(deploymem.Config{})
+		if err != nil {
+			return err
+		}
+		p.Deployers["mem"] = d
+	}
+	if !kinds["process"] {
+		return nil
+	}
+	dir, err := a.dataDir("deploy")
+	if err != nil {
+		return err
+	}
+	c := process.Config{Dir: dir, RunAs: cfg.RunAs, Environment: inherited(cfg.RunEnv)}
+	if cfg.SameUser == "allowed" || a.opts.Dev {
+		c.SameUser = process.Allowed
+	}
+	d, err := process.New(c)
+	if err != nil {
+		return err
+	}
+	p.Deployers["process"] = d
+	p.close = append(p.close, d.Close)
+	return nil
+}
+
+// makeSource lets builds fetch from the forges.
+func (a *App) makeSource(p *Providers) error {
+	if len(p.Forges) == 0 {
+		return nil
+	}
+	dir, err := a.dataDir("git")
+	if err != nil {
+		return err
+	}
+	remotes, protocols := map[string]mirror.Remote{}, []string{"https"}
+	for name, f := range p.Forges {
+		remotes[name] = remote{f}
+		if u, err := url.Parse(a.config.Load().Forges[name].URL); err == nil && u.Scheme == "http" && isLoopback(u.Hostname()) {
+			protocols = append(protocols, "http")
+		}
+	}
+	m, err := mirror.New(mirror.Config{Dir: filepath.Join(dir), Remotes: remotes, Protocols: slices.Compact(protocols)})
+	if err != nil {
+		return err
+	}
+	p.Source, p.Infrastructure = m, m
+	return nil
+}
+
+// makeClouds makes what environments are made of.
+func (a *App) makeClouds(p *Providers) error {
+	cfg := a.config.Load()
+	p.Clouds = map[string]cloud.Provider{}
+	for name, e := range cfg.Environments {
+		if e.Cloud.Kind == "" || p.Clouds[e.Cloud.Kind] != nil {
+			continue
+		}
+		switch e.Cloud.Kind {
+		case "mem":
+			made, err := cloudmem.New(cloudmem.Config{})
+			if err != nil {
+				return err
+			}
+			p.Clouds["mem"] = made
+		case "process":
+			dir, err := a.dataDir("environments")
+			if err != nil {
+				return err
+			}
+			c := cloudprocess.Config{Dir: dir, RunAs: cfg.RunAs, Environment: inherited(cfg.RunEnv)}
+			if cfg.SameUser == "allowed" || a.opts.Dev {
+				c.SameUser = cloudprocess.Allowed
+			}
+			made, err := cloudprocess.New(c)
+			if err != nil {
+				return err
+			}
+			p.Clouds["process"] = made
+		default:
+			return nightporter.E(nightporter.Invalid, "this version cannot build %s: clouds of the kind %q follow later", name, e.Cloud.Kind)
+		}
+	}
+	return nil
+}
+
+// inherited are the variables that other people's code is given of ours.
+func inherited(names []string) map[string]string {
+	env := map[string]string{}
+	for _, name := range names {
+		if v, ok := os.LookupEnv(name); ok {
+			env[name] = v
+		}
+	}
+	return env
+}
+
+// remote lets the mirror fetch from a forge.
+type remote struct{ f forge.Forge }
+
+func (r remote) CloneURL(repo string) string { return r.f.CloneURL(repo) }
+
+func (r remote) Credentials(ctx context.Context, repo string) (mirror.Credentials, error) {
+	c, err := r.f.GitCredentials(ctx, repo)
+	return mirror.Credentials{Username: c.Username, Password: c.Password}, err
+}
+
+// client calls addresses that the configuration names, guarded on the connected
+// address. An address that was written down as one of this machine may be called.
+func (a *App) client(address string) *http.Client {
+	allow := []egress.Class{egress.Public}
+	for _, text := range a.config.Load().Egress.Allow {
+		if prefix, err := netip.ParsePrefix(text); err == nil {
+			allow = append(allow, egress.Classify(prefix.Addr()))
+		}
+	}
+	if u, err := url.Parse(address); err == nil && isLoopback(u.Hostname()) {
+		allow = append(allow, egress.Loopback)
+	}
+	return egress.Client(egress.Config{Allow: allow})
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback() || host == "localhost"
+}
+
+// secrets is what references in the configuration are resolved from.
+func (a *App) secrets() config.Secrets {
+	return config.Secrets{LookupEnv: os.LookupEnv}
+}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/store"
+	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/versions"
+)
+
+// What follows lets the stories of test/story act and look without HTTP. Each is
+// one call of a capability.
+
+// Webhook takes a webhook of the named forge.
+func (a *App) Webhook(ctx context.Context, forge string, header http.Header, body []byte) error {
+	return a.modules.repos.Receive(ctx, forge, header, body)
+}
+
+// Sweep looks at every forge now.
+func (a *App) Sweep(ctx context.Context) { a.modules.repos.Sweep(ctx) }
+
+// Releases lists releases, newest first.
+func (a *App) Releases(ctx context.Context, f releases.Filter) (list []*releases.Release, err error) {
+	err = a.gate.Look(ctx, func(tx *store.Tx) error {
+		list, err = releases.List(ctx, tx, f)
+		return err
+	})
+	return list, err
+}
+
+// Release reads one release in full.
+func (a *App) Release(ctx context.Context, id string) (d *releases.Detail, err error) {
+	err = a.gate.Look(ctx, func(tx *store.Tx) error {
+		d, err = a.modules.releases.Show(ctx, tx, id)
+		return err
+	})
+	return d, err
+}
+
+// Board reads what runs where.
+func (a *App) Board(ctx context.Context) (rows []releases.Row, err error) {
+	err = a.gate.Look(ctx, func(tx *store.Tx) error {
+		rows, err = releases.Board(ctx, tx, a.catalog.Current())
+		return err
+	})
+	return rows, err
+}
+
+// Versions reads a repository's ledger, newest first.
+func (a *App) Versions(ctx context.Context, repo nightporter.Repo) (rows []versions.Row, err error) {
+	err = a.gate.Look(ctx, func(tx *store.Tx) error {
+		rows, err = versions.List(ctx, tx, repo, 0, 1000)
+		return err
+	})
+	return rows, err
+}
+
+// Approve is [releases.Releases.Approve].
+func (a *App) Approve(ctx context.Context, id, comment string) error {
+	return a.modules.releases.Approve(ctx, id, comment)
+}
+
+// Retry is [releases.Releases.Retry].
+func (a *App) Retry(ctx context.Context, id string) error {
+	_, err := a.modules.releases.Retry(ctx, id)
+	return err
+}
+
+// Hold is [releases.Releases.Hold].
+func (a *App) Hold(ctx context.Context, service, reason string) error {
+	return a.modules.releases.Hold(ctx, service, reason)
+}
+
+// Unhold is [releases.Releases.Unhold].
+func (a *App) Unhold(ctx context.Context, service string) error {
+	return a.modules.releases.Unhold(ctx, service)
+}
+
+// Freeze is [releases.Releases.Freeze].
+func (a *App) Freeze(ctx context.Context, environment string, until time.Time, reason string) error {
+	return a.modules.releases.Freeze(ctx, environment, until, reason)
+}
