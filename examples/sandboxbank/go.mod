@@ -1,0 +1,3 @@
+module example.org/sandboxbank
+
+go 1.26.0
