@@ -1,0 +1,10 @@
+package story
+
+// The names of steps that a sabotage must be noticed at.
+const (
+	StepFirstApprovals = "approved, they run in prod, and git's tag prod is there"
+	StepMerge          = "merged: v0.3.0 is on the merge commit; dev and preprod run it, prod still v0.2.0"
+	StepLost           = "a merge whose webhook was lost is found by the sweep"
+	StepTwoMerges      = "two merges within a second, webhooks late, doubled and backwards: two versions, in order, once each"
+	StepEnd            = "asked to end, every service ends, and no process is left"
+)

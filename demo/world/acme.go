@@ -1,0 +1,147 @@
+package world
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nightporter.dev/nightporter/client"
+)
+
+// acme's services, in the order of the page of repositories.
+var acme = []struct{ name, owner, description string }{
+	{"ledger", "payments", "Books every payment."},
+	{"affordability", "payments", "Says how large a mortgage may be."},
+	{"gateway", "platform", "The door to the other services."},
+	{"notifier", "platform", "Writes to customers."},
+	{"statements", "platform", "Prints account statements."},
+}
+
+// People of acme. Their login at the forge is their name and "-gh".
+const (
+	Ana = "ana" // payments; writes most of the changes
+	Ben = "ben" // payments; approves
+	Sam = "sam" // platform and operator
+	Kim = "kim" // platform
+)
+
+var people = []string{Ana, Ben, Sam, Kim}
+
+// Login is a person's name at the forge.
+func Login(person string) string { return person + "-gh" }
+
+// configure writes what a user writes into the file that init made.
+func (w *World) configure(forge string) error {
+	if err := w.writeSecret("inbox-secret", w.Inbox.secret); err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, configuration, w.Dir, forge, Organisation, w.Sweep, w.Inbox.url)
+	b.WriteString("services:\n")
+	for _, s := range acme {
+		fmt.Fprintf(&b, service, s.name, s.owner, w.StartLog, w.RatesFile)
+	}
+	starter, err := os.ReadFile(w.Porter.Config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(w.Porter.Config, append(append(starter, '\n'), b.String()...), 0o600)
+}
+
+// configuration takes the folder, the forge's address, the organisation, the time
+// between sweeps and the inbox's address.
+const configuration = `# What acme added.
+same_user: allowed          # one machine, one user: this is a demo
+run_env: [PATH, LANG, GOCACHE, GOPROXY, GOTOOLCHAIN, GOFLAGS, GOWORK]
+egress: {allow: [127.0.0.0/8]}
+forges:
+  github:
+    kind: github
+    url: %[2]s
+    organisation: %[3]s
+    token_file: %[1]s/forge-token
+    webhook_secret_file: %[1]s/webhook-secret
+    sweep: %[4]s
+people:
+  ana: {name: Ana Alves, email: ana@acme.test, github: ana-gh}
+  ben: {name: Ben Brandt, email: ben@acme.test, github: ben-gh}
+  kim: {name: Kim Kato, email: kim@acme.test, github: kim-gh}
+  sam: {name: Sam Silva, email: sam@acme.test, github: sam-gh}
+teams:
+  payments: {members: [ana, ben]}
+  platform: {members: [kim, sam]}
+operators: [sam]
+environments:
+  dev:     {kind: development}
+  preprod: {kind: staging}
+  prod:    {kind: production, approval: {count: 1, from: [owner], author: reviewed, remind: [4h owner, 24h operators]}}
+pipeline: [[dev, preprod], [prod]]
+notify:
+  payments:  {webhook: {url: "%[5]s/payments", secret_file: %[1]s/inbox-secret}}
+  platform:  {webhook: {url: "%[5]s/platform", secret_file: %[1]s/inbox-secret}}
+  operators: {webhook: {url: "%[5]s/operators", secret_file: %[1]s/inbox-secret}}
+`
+
+// service takes the name, the owner, the log of starts and the file of rates.
+const service = `  - name: %[1]s
+    repo: github/%[1]s
+    owner: %[2]s
+    deploy: {kind: process, drain: 3s, env: {START_LOG: %[3]s, RATES: %[4]s}}
+`
+
+// signIn makes local users of the people and waits until the porter has seen the
+// repositories.
+func (w *World) signIn(ctx context.Context) error {
+	w.Progress("people: %s", strings.Join(people, ", "))
+	for _, name := range people {
+		password := rand.Text()
+		if err := w.root.SetUser(ctx, name, password, nil); err != nil {
+			return fmt.Errorf("make the user %s: %w", name, err)
+		}
+		token, err := w.root.Login(ctx, name, password)
+		if err != nil {
+			return fmt.Errorf("sign in as %s: %w", name, err)
+		}
+		w.tokens[name] = token.Token
+		if w.clients[name], err = w.root.WithToken(token.Token); err != nil {
+			return err
+		}
+	}
+	return w.Until(ctx, "Nightporter has seen the repositories", func(ctx context.Context) error {
+		s, err := w.root.Status(ctx)
+		if err == nil && (len(s.Forges) == 0 || s.Forges[0].SweptAt.IsZero()) {
+			err = fmt.Errorf("it has not: %+v", s.Forges)
+		}
+		return err
+	})
+}
+
+// As is Nightporter's API as a person sees it.
+func (w *World) As(person string) *client.Client { return w.clients[person] }
+
+// Command is what a person types: the binary with these arguments. It returns
+// what was printed.
+func (w *World) Command(ctx context.Context, person string, args ...string) ([]byte, error) {
+	return w.Porter.Command(ctx, w.tokens[person], args...)
+}
+
+// Root is Nightporter's API as whoever ran init sees it.
+func (w *World) Root() *client.Client { return w.root }
+
+// SignInLink signs one browser in as a person, once, within a minute.
+func (w *World) SignInLink(ctx context.Context, person string) (string, error) {
+	code, err := w.root.LoginCode(ctx, person)
+	return code.URL, err
+}
+
+// FixRates puts the file in place that a version of the ledger waits for.
+func (w *World) FixRates() error {
+	part := w.RatesFile + ".part"
+	if err := os.WriteFile(part, []byte(`{"EUR": 1, "GBP": 0.86}`+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part, filepath.Clean(w.RatesFile))
+}

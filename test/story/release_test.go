@@ -1,0 +1,348 @@
+package story_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nightporter.dev/nightporter"
+	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
+	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/versions"
+)
+
+func TestMergeReachesProduction(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		time.Sleep(2 * time.Second) // the first sweep sees the repository
+		commit := h.merge("add interest", "minor")
+		r := h.waits("0.1.0")
+		h.wantRuns("0.1.0", "0.1.0", "nothing")
+		tags, err := h.forge.Tags(context.Background(), "ledger")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tags["v0.1.0"] != commit || tags["dev"] != commit || tags["prod"] != "" {
+			t.Errorf("git has %v, want v0.1.0 and dev on %s and no prod", tags, commit)
+		}
+		if err := h.approve(r, "sam"); err != nil {
+			t.Fatal(err)
+		}
+		h.until("it is healthy", func(r *releases.Release) bool { return r.State == releases.Healthy })
+		h.wantRuns("0.1.0", "0.1.0", "0.1.0")
+		h.until("the tag moves", func(*releases.Release) bool {
+			tags, _ := h.forge.Tags(context.Background(), "ledger")
+			return tags["prod"] == commit
+		})
+		if n := h.deploy.Builds(commit); n != 1 {
+			t.Errorf("the commit was built %d times, want once", n)
+		}
+	})
+}
+
+func TestMergeReachesProductionOnPostgres(t *testing.T) {
+	t.Parallel()
+	onPostgres(t, func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		h.app.Sweep(context.Background())
+		h.merge("one", "minor")
+		h.release("0.1.0")
+		h.deploy.Rule(deploymem.Rule{Version: "0.1.1", Behaviour: deploymem.Behaviour{Fails: "exited with status 3"}})
+		h.merge("two", "patch")
+		h.until("it rolled back", func(r *releases.Release) bool { return r.State == releases.RolledBack })
+		h.wantRuns("0.1.0", "0.1.0", "0.1.0")
+		board, err := h.app.Board(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := board[0].Production.Behind; n != 1 {
+			t.Errorf("production is %d behind, want 1", n)
+		}
+
+		// The same store, the next process: nothing is lost, nothing starts twice.
+		h.stop()
+		h.open()
+		h.wantRuns("0.1.0", "0.1.0", "0.1.0")
+		h.merge("three", "patch")
+		h.release("0.1.2")
+		for _, key := range h.deploy.Keys() {
+			if n := h.deploy.Starts(key); n != 1 {
+				t.Errorf("%s started %d times, want once", key, n)
+			}
+		}
+	})
+}
+
+func TestALostWebhookIsFoundByTheSweep(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		time.Sleep(2 * time.Second)
+		h.webhook = false
+		h.merge("one", "patch")
+		h.merge("two", "minor")
+		h.waits("0.2.0")
+		h.wantRuns("0.2.0", "0.2.0", "nothing")
+	})
+}
+
+func TestApproval(t *testing.T) {
+	t.Parallel()
+	setup := func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		time.Sleep(2 * time.Second)
+		h.merge("first", "minor")
+		h.release("0.1.0")
+	}
+	t.Run("an author whose change nobody else reviewed may not approve it", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			setup(t, h)
+			number := h.forge.Open("ledger", prBy("ana-gh", "patch"))
+			h.forge.MergePull("ledger", number)
+			r := h.waits("0.1.1")
+			if err := h.approve(r, "ana"); nightporter.CodeOf(err) != nightporter.OwnChange {
+				t.Errorf("got %v, want own_change", err)
+			}
+			if err := h.approve(r, "guest"); nightporter.CodeOf(err) != nightporter.Denied {
+				t.Errorf("got %v, want a stranger to the team denied", err)
+			}
+			if err := h.approve(r, "sam"); err != nil {
+				t.Errorf("somebody else: %v", err)
+			}
+		})
+	})
+	t.Run("an approval is given once, and only while the release waits", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			setup(t, h)
+			h.merge("second", "patch")
+			r := h.waits("0.1.1")
+			if err := h.approve(r, "sam"); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.approve(r, "sam"); nightporter.CodeOf(err) != nightporter.Conflict {
+				t.Errorf("got %v, want a conflict the second time", err)
+			}
+			h.until("healthy", func(r *releases.Release) bool { return r.State == releases.Healthy })
+			if err := h.approve(r, "ana"); nightporter.CodeOf(err) != nightporter.Conflict {
+				t.Errorf("got %v, want a conflict when nothing waits", err)
+			}
+		})
+	})
+	t.Run("one that waits is never forgotten", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			setup(t, h)
+			h.merge("second", "patch")
+			r := h.waits("0.1.1")
+			before := len(h.told.Shown())
+			time.Sleep(72*time.Hour + time.Minute)
+			synctest.Wait()
+			var keys []string
+			for _, m := range h.told.Shown()[before:] {
+				keys = append(keys, m.Key)
+			}
+			prefix := "release/" + r.ID + "/prod/remind/"
+			want := []string{prefix + "0", prefix + "1", prefix + "2", prefix + "3"}
+			if !slices.Equal(keys, want) {
+				t.Errorf("in three days people were told %v, want %v", keys, want)
+			}
+			if r := h.waits("0.1.1"); r.State != releases.Waiting {
+				t.Errorf("it lapsed: %s", r.State)
+			}
+		})
+	})
+	t.Run("a newer release takes the place of one that waits", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			setup(t, h)
+			h.merge("second", "patch")
+			old := h.waits("0.1.1")
+			h.merge("third", "minor")
+			h.waits("0.2.0")
+			list, err := h.app.Releases(context.Background(), releases.Filter{Service: "ledger"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(list, func(r *releases.Release) bool { return r.ID == old.ID })
+			if list[i].State != releases.Superseded {
+				t.Errorf("0.1.1 is %s, want superseded", list[i].State)
+			}
+			h.wantRuns("0.2.0", "0.2.0", "0.1.0")
+		})
+	})
+}
+
+func TestAnUnhealthyVersionNeverTakesOver(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		time.Sleep(2 * time.Second)
+		h.merge("good", "minor")
+		h.release("0.1.0")
+		h.deploy.Rule(deploymem.Rule{Version: "0.1.1", Environment: "dev", Behaviour: deploymem.Behaviour{Fails: "exited with status 3", Lines: []string{"panic: no database"}}})
+		h.merge("bad", "patch")
+		r := h.until("it rolled back", func(r *releases.Release) bool { return r.State == releases.RolledBack })
+		if r.Bad == "" {
+			t.Error("the version is not marked bad")
+		}
+		if got := h.runs("dev"); got != "0.1.0" {
+			t.Errorf("dev runs %s, want what ran before", got)
+		}
+		if got := h.runs("prod"); got != "0.1.0" {
+			t.Errorf("prod runs %s, want 0.1.0", got)
+		}
+		d, err := h.app.Release(context.Background(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := d.Work.Step("deploy dev"); !slices.Contains(s.Lines, "panic: no database") {
+			t.Errorf("the release shows %q, want the last lines of the log", s.Lines)
+		}
+
+		// The regression that this guards: after a rollback the same version
+		// can be deployed again.
+		h.deploy.Rule(deploymem.Rule{Version: "0.1.1"})
+		if err := h.app.Retry(as("sam"), r.ID); err != nil {
+			t.Fatal(err)
+		}
+		h.release("0.1.1")
+		h.wantRuns("0.1.1", "0.1.1", "0.1.1")
+	})
+}
+
+func TestAFailedRegistryIsNotABadVersion(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		time.Sleep(2 * time.Second)
+		h.deploy.Rule(deploymem.Rule{Environment: "dev", Times: 2, Behaviour: deploymem.Behaviour{Fails: "registry away", Retryable: true}})
+		h.merge("good", "minor")
+		if r := h.waits("0.1.0"); r.Bad != "" {
+			t.Errorf("the version is marked bad: %s", r.Bad)
+		}
+	})
+}
+
+func TestHoldAndFreeze(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		h.forge.AddRepo("ledger")
+		time.Sleep(2 * time.Second)
+		h.merge("first", "minor")
+		r := h.waits("0.1.0")
+		if err := h.app.Hold(as("sam"), "ledger", "audit week"); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.approve(r, "sam"); err != nil {
+			t.Fatal(err)
+		}
+		h.until("it is held", func(r *releases.Release) bool {
+			return r.State == releases.Held && r.Message == "on hold by sam: audit week"
+		})
+		if err := h.app.Freeze(as("sam"), "prod", time.Now().Add(2*time.Hour), "holidays"); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.app.Unhold(as("sam"), "ledger"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := h.runs("prod"); got != "nothing" {
+			t.Errorf("prod runs %s during a freeze", got)
+		}
+		time.Sleep(time.Hour + time.Minute)
+		h.until("the freeze ended", func(r *releases.Release) bool { return r.State == releases.Healthy })
+		h.wantRuns("0.1.0", "0.1.0", "0.1.0")
+	})
+}
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	t.Run("a tag that somebody pushed by hand is adopted, never moved", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			h.forge.AddRepo("ledger")
+			h.forge.PushTag("ledger", "v3.1.4", h.forge.Push("ledger", "by hand", "ana-gh").Commit)
+			time.Sleep(2 * time.Second)
+			h.merge("next", "patch")
+			h.waits("3.1.5")
+		})
+	})
+	t.Run("a label that was changed after the merge does not count", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			h.forge.AddRepo("ledger")
+			time.Sleep(2 * time.Second)
+			h.webhook = false
+			number := h.forge.Open("ledger", prBy("ana-gh", "patch"))
+			h.forge.MergePull("ledger", number)
+			time.Sleep(2 * time.Second)
+			h.forge.Unlabel("ledger", number, "patch")
+			h.forge.Label("ledger", number, "major")
+			h.forge.PushTag("ledger", "v1.0.0", h.first("ledger"))
+			h.waits("1.0.1")
+		})
+	})
+	t.Run("a merge without a label counts as patch and is flagged", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			h.forge.AddRepo("ledger")
+			h.forge.PushTag("ledger", "v1.0.0", h.first("ledger"))
+			time.Sleep(2 * time.Second)
+			h.merge("no label", "")
+			h.waits("1.0.1")
+			rows := h.ledger()
+			if len(rows) != 1 || rows[0].Flag == "" {
+				t.Errorf("got %+v, want one flagged row", rows)
+			}
+		})
+	})
+	t.Run("a commit without a pull request gets no version and rides with the next", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			h.forge.AddRepo("ledger")
+			h.forge.PushTag("ledger", "v1.0.0", h.first("ledger"))
+			time.Sleep(2 * time.Second)
+			h.forge.Push("ledger", "typo", "ana-gh")
+			h.merge("next", "patch")
+			h.waits("1.0.1")
+			rows := h.ledger()
+			if len(rows) != 2 || rows[1].State != versions.Rides {
+				t.Errorf("got %+v, want the push to ride", rows)
+			}
+			board, err := h.app.Board(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := board[0].Production.Behind; n != 2 {
+				t.Errorf("production is %d behind, want both commits counted", n)
+			}
+		})
+	})
+	t.Run("an open pull request is told which label is missing", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			h.forge.AddRepo("ledger")
+			time.Sleep(2 * time.Second)
+			number := h.forge.Open("ledger", prBy("ana-gh"))
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			head := h.forge.HeadOf("ledger", number)
+			s, ok := h.forge.StatusOf("ledger", head, versions.StatusContext)
+			if !ok || s.State != "failure" || s.Description != "add one label: major, minor, patch or skip-release" {
+				t.Errorf("got %+v, want a failure that says how to fix it", s)
+			}
+			h.forge.Label("ledger", number, "minor")
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if s, _ := h.forge.StatusOf("ledger", head, versions.StatusContext); s.State != "success" {
+				t.Errorf("got %+v, want success once it is labelled", s)
+			}
+		})
+	})
+}
