@@ -1,10 +1,12 @@
 package releases
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
+	"time"
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/internal/run"
@@ -17,15 +19,13 @@ import (
 // ran before has never stopped.
 type deployer struct {
 	r *Releases
-
-	mu sync.Mutex
-	// why holds, by the task's key, what was wrong with a candidate that is
-	// being removed: once it is gone nobody can ask it any more.
-	why map[string]deploy.Observation
 }
 
 // deployed is the outcome of a deploy step.
 type deployed struct {
+	// Verdict is what was wrong with a candidate. It is committed before the
+	// candidate is removed: once it is gone nobody can ask it any more.
+	Verdict  string               `json:"verdict,omitempty"`
 	Address  string               `json:"address,omitempty"`
 	Evidence nightporter.Evidence `json:"evidence"`
 	// Retryable is set on a failure that says nothing about the version.
@@ -113,6 +113,15 @@ func (d *deployer) Observe(ctx context.Context, t run.Task, token string) (run.O
 	if err != nil {
 		return run.Observation{}, err
 	}
+	var found deployed
+	if len(t.Output) > 0 {
+		if err := json.Unmarshal(t.Output, &found); err != nil {
+			return run.Observation{}, fmt.Errorf("read what step %q found: %w", t.Step, err)
+		}
+	}
+	if found.Verdict != "" {
+		return remove(ctx, p, deploy.Token(token), found)
+	}
 	o, err := p.Observe(ctx, deploy.Token(token))
 	if err != nil {
 		return run.Observation{}, err
@@ -131,40 +140,38 @@ func (d *deployer) Observe(ctx context.Context, t run.Task, token string) (run.O
 			Output: deployed{Address: o.Address, Evidence: o.Evidence},
 		}, nil
 	case deploy.Failed, deploy.Gone:
-		return d.failed(ctx, p, t, deploy.Token(token), o)
+		return judge(o), nil
 	}
 	return run.Observation{State: run.Running, Message: o.Message, Lines: o.Lines}, nil
 }
 
-// failed removes a candidate that is not good, and says why once it is gone.
-func (d *deployer) failed(ctx context.Context, p deploy.Deployer, t run.Task, token deploy.Token, o deploy.Observation) (run.Observation, error) {
-	d.mu.Lock()
-	first, known := d.why[key(t)]
-	if !known && o.State == deploy.Failed {
-		d.why[key(t)] = o
-	}
-	d.mu.Unlock()
+// judge looks at an instance that is not good. A candidate is removed once its
+// verdict is kept.
+func judge(o deploy.Observation) run.Observation {
+	out := deployed{Evidence: o.Evidence, Retryable: o.Retryable, Served: o.Role == deploy.Serving}
 	switch {
-	case known:
-		o = first
 	case o.State == deploy.Gone:
-		// Somebody ended it, or we did and forgot in a crash: that says
-		// nothing about the version.
-		o.Retryable, o.Message = true, "it was ended before it was healthy"
-	}
-	served := o.Role == deploy.Serving
-	if o.State == deploy.Failed && !served {
-		if progress, err := p.Discard(ctx, token); err != nil || progress == deploy.Pending {
-			return run.Observation{State: run.Running, Message: o.Message + "; it is being removed", Lines: o.Lines}, err
+		// Somebody else ended it: that says nothing about the version.
+		o.Message, out.Retryable = "it was ended before it was healthy", true
+	case !out.Served:
+		out.Verdict = cmp.Or(o.Message, "it was not healthy")
+		return run.Observation{
+			State: run.Running, Message: o.Message + "; it is being removed", Lines: o.Lines, Output: out, Again: time.Millisecond,
 		}
 	}
-	d.mu.Lock()
-	delete(d.why, key(t))
-	d.mu.Unlock()
-	return run.Observation{
-		State: run.Failed, Retryable: o.Retryable, Message: o.Message, Lines: o.Lines,
-		Output: deployed{Evidence: o.Evidence, Retryable: o.Retryable, Served: served},
-	}, nil
+	return run.Observation{State: run.Failed, Retryable: out.Retryable, Message: o.Message, Lines: o.Lines, Output: out}
+}
+
+// remove ends a candidate that was found bad, and fails the step with the verdict.
+func remove(ctx context.Context, p deploy.Deployer, token deploy.Token, out deployed) (run.Observation, error) {
+	progress, err := p.Discard(ctx, token)
+	if err != nil {
+		return run.Observation{}, err
+	}
+	if progress == deploy.Pending {
+		return run.Observation{State: run.Running, Message: out.Verdict + "; it is being removed"}, nil
+	}
+	return run.Observation{State: run.Failed, Retryable: out.Retryable, Message: out.Verdict, Output: out}, nil
 }
 
 // Cancel removes a candidate that never served. One that serves stays: the

@@ -81,7 +81,7 @@ func New(cfg Config) (*Releases, error) {
 	r := &Releases{cfg: cfg}
 	cfg.Runs.Add(run.Kind{Name: runKind, Outcome: r.outcome, Ended: r.ended}, map[string]run.Handler{
 		kindBuild:   &builder{r},
-		kindDeploy:  &deployer{r: r, why: map[string]deploy.Observation{}},
+		kindDeploy:  &deployer{r: r},
 		kindApprove: &approver{r},
 		kindTag:     &tagger{r},
 		kindAwait:   &daylight{r},

@@ -1,7 +1,6 @@
 package judge_test
 
 import (
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -47,27 +46,31 @@ func newTown(t *testing.T) town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := os.Open(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
 	bin := filepath.Join(dir, "ledger")
-	to, err := os.OpenFile(bin, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		t.Fatal(err)
-	}
-	if err := to.Close(); err != nil {
-		t.Fatal(err)
+	// Another process copies it: a file that this one has open for writing while a
+	// parallel test forks cannot be executed for a moment.
+	if out, err := exec.Command("cp", self, bin).CombinedOutput(); err != nil {
+		t.Fatalf("copy the program: %v: %s", err, out)
 	}
 	return town{judge.Proc{Dir: dir}, bin, filepath.Join(dir, "starts.log")}
 }
 
-// run starts the ledger as Nightporter would and waits until it answers.
+// run starts the ledger as Nightporter would and waits until it answers. A port
+// that was free may be taken by a parallel test before the ledger has it: then the
+// ledger is started on another.
 func (w town) run(t *testing.T, environment, instance string, env ...string) (port int, end func()) {
+	t.Helper()
+	for range 5 {
+		if port, end, ok := w.tryRun(t, environment, instance, env...); ok {
+			t.Cleanup(end)
+			return port, end
+		}
+	}
+	t.Fatal("the ledger never answered")
+	return 0, nil
+}
+
+func (w town) tryRun(t *testing.T, environment, instance string, env ...string) (port int, end func(), ok bool) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -85,22 +88,27 @@ func (w town) run(t *testing.T, environment, instance string, env ...string) (po
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is not the question
+		close(ended)
+	}()
 	end = func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = cmd.Wait()
+		<-ended
 	}
-	t.Cleanup(end)
-	for range 500 {
-		if _, err := judge.Ask(t.Context(), port); err == nil {
-			return port, end
+	for {
+		if a, err := judge.Ask(t.Context(), port); err == nil && a.PID == cmd.Process.Pid {
+			return port, end, true
 		}
 		select {
+		case <-ended:
+			return 0, nil, false
 		case <-t.Context().Done():
+			return 0, nil, false
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	t.Fatal("the ledger never answered")
-	return 0, nil
 }
 
 func TestAServiceIsKnownByItsProcessAndItsAnswer(t *testing.T) {

@@ -202,16 +202,12 @@ func (r *Reaper) Finish(ctx context.Context, ids []string) error {
 }
 
 func (r *Reaper) finish(ctx context.Context, ids []string) error {
-	args := make([]any, len(ids))
+	wanted := make([]Lease, len(ids))
 	for i, id := range ids {
-		args[i] = id
+		wanted[i].ID = id
 	}
 	for {
-		var due []Lease
-		err := r.cfg.Gate.Look(ctx, func(tx *store.Tx) (err error) {
-			due, err = Query(ctx, tx, `WHERE state = 'doomed' AND id IN (`+store.In(len(args))+`)`, args...)
-			return err
-		})
+		due, err := r.doomed(ctx, wanted)
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -228,6 +224,22 @@ func (r *Reaper) finish(ctx context.Context, ids []string) error {
 			}
 		}
 	}
+}
+
+// doomed reads again those of leases that still wait to be ended.
+func (r *Reaper) doomed(ctx context.Context, leases []Lease) (due []Lease, err error) {
+	if len(leases) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(leases))
+	for i, l := range leases {
+		args[i] = l.ID
+	}
+	err = r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
+		due, err = Query(ctx, tx, `WHERE state = 'doomed' AND id IN (`+store.In(len(args))+`) ORDER BY not_before, doomed_at`, args...)
+		return err
+	})
+	return due, err
 }
 
 // take marks those leases as being ended that nobody else is ending, and returns
@@ -260,8 +272,12 @@ func (r *Reaper) release(leases []Lease) {
 // left to it: others says when it is done. failed is the first outcome that was
 // not good, err a fault of ours.
 func (r *Reaper) revoke(ctx context.Context, due []Lease) (others []<-chan struct{}, failed, err error) {
-	due, others = r.take(due)
-	defer r.release(due)
+	mine, others := r.take(due)
+	defer r.release(mine)
+	// Whoever had one of them a moment ago may have ended it since it was read.
+	if due, err = r.doomed(ctx, mine); err != nil {
+		return others, nil, err
+	}
 	byKind := map[Kind][]Lease{}
 	for _, l := range due {
 		byKind[l.Kind] = append(byKind[l.Kind], l)

@@ -3,6 +3,7 @@ package run_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -246,6 +247,46 @@ func TestACrashBetweenStartAndItsToken(t *testing.T) {
 		second.wantOver(t, id, run.Succeeded)
 		if diff := cmp.Diff(map[string]int{id + "/deploy/1": 2}, asked); diff != "" {
 			t.Errorf("starts by key: a crash is no new attempt (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A handler that found something out and is about to destroy the evidence must
+// find its own verdict again after a crash: it is committed before the next look.
+// A new attempt has a verdict of its own.
+func TestWhatAHandlerFoundOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, db *store.DB) {
+		var mu sync.Mutex
+		var saw []string
+		destroyed := make(chan struct{})
+		f := &flaky{observe: func(ctx context.Context, task run.Task) (run.Observation, error) {
+			mu.Lock()
+			saw = append(saw, fmt.Sprintf("%d %s", task.Attempt, task.Output))
+			n := len(saw)
+			mu.Unlock()
+			switch {
+			case n == 1:
+				return run.Observation{State: run.Running, Output: "it exited"}, nil
+			case n == 2:
+				close(destroyed)
+				<-ctx.Done() // the process dies here
+				return run.Observation{}, ctx.Err()
+			case task.Attempt == 1:
+				return run.Observation{State: run.Failed, Retryable: true}, nil
+			}
+			return run.Observation{State: run.Succeeded}, nil
+		}}
+		first := newHouse(t, db, run.Config{}, job, map[string]run.Handler{"work": f})
+		id := first.begin(t, run.Spec{Steps: []run.StepSpec{{Name: "deploy", Kind: "work", Attempts: 2}}})
+		<-destroyed
+		first.stop()
+		second := newHouse(t, db, run.Config{}, job, map[string]run.Handler{"work": f})
+		defer second.stop()
+		second.wantOver(t, id, run.Succeeded)
+		want := []string{"1 ", `1 "it exited"`, `1 "it exited"`, "2 "}
+		if diff := cmp.Diff(want, saw); diff != "" {
+			t.Errorf("what the handler was told (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -210,6 +210,8 @@ type Task struct {
 	Step    string
 	Attempt int // from 1
 	Input   json.RawMessage
+	// Output is what the last observation of this attempt that had one gave.
+	Output json.RawMessage
 	// Deadline is when this attempt has had its time; zero for none.
 	Deadline time.Time
 	Cause    string
@@ -249,7 +251,10 @@ type Observation struct {
 	Retryable bool
 	Message   string   // one line for people
 	Lines     []string // last lines of output; nil keeps the earlier ones
-	Output    any      // what the outcome's listeners need, encoded as JSON
+	// Output is what the outcome's listeners need, encoded as JSON. With the
+	// state Running it is what the handler must know when it looks again: it
+	// is committed before that, so an effect can follow it (Task.Output).
+	Output any
 	// Again is when to look again: 0 means 200 ms for Running, and never by
 	// itself for Waiting. Waits go by the schedules' clock.
 	Again time.Duration

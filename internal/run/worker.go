@@ -104,13 +104,36 @@ func (w *worker) advance(ctx context.Context, h Handler) (_ Observation, err err
 			return Observation{}, err
 		}
 	}
-	return h.Observe(ctx, t, w.step.Token)
+	o, err := h.Observe(ctx, t, w.step.Token)
+	if err == nil && o.State == Running && o.Output != nil {
+		err = w.remember(ctx, o)
+	}
+	return o, err
+}
+
+// remember commits what a handler must know at its next look, before that look.
+func (w *worker) remember(ctx context.Context, o Observation) error {
+	b, err := json.Marshal(o.Output)
+	if err != nil {
+		return fmt.Errorf("encode what step %q of run %s found: %w", w.step.Name, w.run.ID, err)
+	}
+	kept := w.step
+	w.step.Output, w.step.Message = b, o.Message
+	if o.Lines != nil {
+		w.step.Lines = lastLines(o.Lines)
+	}
+	if err := w.keep(ctx); err != nil {
+		w.step = kept
+		return err
+	}
+	w.e.cfg.Changed(w.run.ID)
+	return nil
 }
 
 func (w *worker) task() Task {
 	t := Task{
 		Run: w.run.ID, Subject: w.run.Subject, Step: w.step.Name, Attempt: w.step.Attempt,
-		Input: w.step.Input, Cause: w.run.Cause,
+		Input: w.step.Input, Output: w.step.Output, Cause: w.run.Cause,
 	}
 	if w.step.Within > 0 {
 		t.Deadline = w.step.StartedAt.Add(w.step.Within)
@@ -280,6 +303,7 @@ func (w *worker) outcome(ctx context.Context, tx *gate.Tx, o Observation) error 
 		tx.Detail("attempt", w.step.Attempt)
 		tx.Detail("message", message)
 		s.State, s.Attempt, s.Token, s.Lines = Starting, w.step.Attempt+1, "", lines
+		s.Output = nil
 		s.StartedAt, s.Message = tx.Now(), "trying again: "+message
 		s.NotBefore = w.e.cfg.Clock.Now().Add(min(time.Second<<w.step.Attempt, longRest))
 		return setStep(ctx, tx.Tx, r.ID, s)
