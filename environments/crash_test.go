@@ -29,10 +29,10 @@ func playNight(t *testing.T, db *store.DB, n int) (points []string) {
 	live := func(want environments.State) {
 		for {
 			h := open(t, db, w, options{fault: fault})
-			over, dead := make(chan struct{}), c.dead
+			over, dead, looked := make(chan struct{}), c.dead, make(chan struct{})
 			limit := time.After(30 * time.Second) // for what hangs
-			stopped := make(chan struct{})
 			go func() {
+				defer close(looked)
 				for {
 					if d := h.show(); d.State == want && d.Run == "" {
 						close(over)
@@ -40,7 +40,6 @@ func playNight(t *testing.T, db *store.DB, n int) (points []string) {
 					}
 					select {
 					case <-dead:
-						close(stopped)
 						return
 					case <-h.moved:
 					case <-h.tick():
@@ -49,6 +48,7 @@ func playNight(t *testing.T, db *store.DB, n int) (points []string) {
 			}()
 			select {
 			case <-over:
+				stopped := make(chan struct{})
 				go func() { h.stop(); close(stopped) }()
 				select {
 				case <-stopped:
@@ -61,7 +61,7 @@ func playNight(t *testing.T, db *store.DB, n int) (points []string) {
 				d := h.show()
 				t.Fatalf("killed at %d, never %s: %s %q, run %q, work %+v", n, want, d.State, d.Message, d.Run, d.Work)
 			case <-c.dead:
-				<-stopped
+				<-looked
 				h.kill()
 				// The next process is never killed.
 				fault, c = nil, &crasher{dead: make(chan struct{})}

@@ -264,6 +264,23 @@ func TestView(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+		t.Run("gives its connection back clean when its caller leaves while it begins", func(t *testing.T) {
+			var readers sync.WaitGroup
+			for range 8 {
+				readers.Go(func() {
+					for n := range 500 {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%100)*time.Microsecond)
+						_ = db.View(ctx, func(*store.Tx) error { return nil }) // its caller has left
+						cancel()
+						if err := db.View(t.Context(), func(*store.Tx) error { return nil }); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			readers.Wait()
+		})
 		t.Run("gives its connection back, whatever happens in it", func(t *testing.T) {
 			var readers sync.WaitGroup
 			for n := range 100 {

@@ -202,12 +202,13 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	if db.dialect == Postgres {
 		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 	}
+	// The connection goes back to the pool: it must not keep the snapshot even
+	// when ctx has ended, be it while BEGIN was on its way: SQLite may have
+	// begun and say that it was interrupted.
+	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // a broken connection leaves the pool by itself
 	if _, err := conn.ExecContext(ctx, begin); err != nil {
 		return fmt.Errorf("read the store: %w", err)
 	}
-	// The connection goes back to the pool: it must not keep the snapshot
-	// even when ctx has ended.
-	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // a broken connection leaves the pool by itself
 	return fn(&Tx{s: &session{conn: conn, dialect: db.dialect}})
 }
 
