@@ -13,7 +13,6 @@ package audit
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -192,22 +191,6 @@ func (e *Entry) values() []any {
 		e.Actor.OnBehalfOf, e.Actor.Remote, e.Action, e.Resource.Kind, e.Resource.ID, e.Decision, e.Policy,
 		e.RequestID, string(e.Detail),
 	}
-}
-
-// leaf is the entry's canonical form: every column in order, each with its
-// length in front, so that no two entries share one.
-func (e *Entry) leaf() []byte {
-	b := make([]byte, 0, 256)
-	b = binary.BigEndian.AppendUint64(b, uint64(e.Seq))
-	b = binary.BigEndian.AppendUint64(b, uint64(store.Micros(e.At)))
-	for _, s := range []string{
-		string(e.Actor.Kind), e.Actor.Name, e.Actor.Method, e.Actor.Accessor, e.Actor.OnBehalfOf, e.Actor.Remote,
-		e.Action, e.Resource.Kind, e.Resource.ID, e.Decision, e.Policy, e.RequestID, string(e.Detail),
-	} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
-	}
-	return b
 }
 
 // insert writes rows of width columns in chunks of fixed sizes, so that the few

@@ -141,6 +141,27 @@ func TestAppend(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+		t.Run("no text is mistaken for two, whatever character it has", func(t *testing.T) {
+			for n, char := range []string{"\x1f", "\x1f\x1f\x1f", "\x1e", "é\x1f"} {
+				log, odd := &audit.Log{}, entries(4000+n, 3)
+				odd[1].Actor.Name, odd[1].Resource.ID = "ana"+char+"ben", char
+				appendTo(t, db, log, odd)
+				if r := verify(t, db, ""); len(r.Damage) > 0 {
+					t.Errorf("with %q: %+v", char, r)
+				}
+				write(t, db, func(ctx context.Context, tx *store.Tx) error {
+					_, err := tx.Exec(ctx, `UPDATE audit_entry SET actor = ?, method = ? WHERE seq = ?`, "ana", "ben", odd[1].Seq)
+					return err
+				})
+				if r := verify(t, db, ""); len(r.Damage) == 0 {
+					t.Errorf("with %q, after an edit: %+v", char, r)
+				}
+				write(t, db, func(ctx context.Context, tx *store.Tx) error {
+					_, err := tx.Exec(ctx, `UPDATE audit_entry SET actor = ?, method = ? WHERE seq = ?`, odd[1].Actor.Name, odd[1].Actor.Method, odd[1].Seq)
+					return err
+				})
+			}
+		})
 		t.Run("a list is by actor, by whoever was acted for, and by resource", func(t *testing.T) {
 			for _, f := range []audit.Filter{
 				{Actor: "ana3001"}, {Actor: "sam3001"}, {Resource: "release3001"}, {Resource: "release3001/r3001"},

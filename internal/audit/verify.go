@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -42,12 +43,12 @@ func Verify(ctx context.Context, tx *store.Tx, vkey string, anchors ...string) (
 	nodes := newNodeReader(ctx, tx)
 	const page = 500
 	for from := int64(0); from < size; from += page {
-		entries, err := scanEntries(ctx, tx, selectEntry+` WHERE seq >= ? AND seq < ? ORDER BY seq`, from, from+page)
+		leaves, err := readLeaves(ctx, tx, from, from+page)
 		if err != nil {
 			return v.Report, fmt.Errorf("read the audit log: %w", err)
 		}
-		for i := range entries {
-			if err := v.add(&entries[i], nodes); err != nil {
+		for _, l := range leaves {
+			if err := v.add(l, nodes); err != nil {
 				return v.Report, err
 			}
 		}
@@ -122,16 +123,16 @@ func (v *verifier) readCheckpoints(ctx context.Context, tx *store.Tx, vkey strin
 	return err
 }
 
-func (v *verifier) add(e *Entry, nodes *nodeReader) error {
+func (v *verifier) add(e leaf, nodes *nodeReader) error {
 	if v.log.edge == nil {
 		v.log = Log{loaded: true, edge: map[int]tlog.Hash{}}
 	}
-	if e.Seq != v.log.size {
-		v.damaged("entry %d stands where entry %d should", e.Seq, v.log.size)
+	if e.seq != v.log.size {
+		v.damaged("entry %d stands where entry %d should", e.seq, v.log.size)
 	}
-	hashes, err := tlog.StoredHashesForRecordHash(v.log.size, tlog.RecordHash(e.leaf()), tlog.HashReaderFunc(v.log.readEdge))
+	hashes, err := tlog.StoredHashesForRecordHash(v.log.size, tlog.RecordHash(e.data), tlog.HashReaderFunc(v.log.readEdge))
 	if err != nil {
-		return fmt.Errorf("hash audit entry %d: %w", e.Seq, err)
+		return fmt.Errorf("hash audit entry %d: %w", e.seq, err)
 	}
 	at := tlog.StoredHashIndex(0, v.log.size)
 	for level, h := range hashes {
@@ -143,7 +144,7 @@ func (v *verifier) add(e *Entry, nodes *nodeReader) error {
 		case !ok:
 			v.damaged("node %d of the tree is missing", at+int64(level))
 		case stored != h && level == 0:
-			v.damaged("entry %d is not what was written", e.Seq)
+			v.damaged("entry %d is not what was written", e.seq)
 		case stored != h:
 			v.damaged("node %d of the tree does not fit its entries", at+int64(level))
 		}
@@ -194,11 +195,13 @@ func (v *verifier) finish(ctx context.Context, tx *store.Tx, size int64) error {
 
 // nodeReader reads the stored nodes in order, a page at a time.
 type nodeReader struct {
-	ctx  context.Context
-	tx   *store.Tx
-	from int64
-	page map[int64]tlog.Hash
-	upto int64
+	ctx        context.Context
+	tx         *store.Tx
+	from, upto int64
+	page       [2000]struct {
+		hash tlog.Hash
+		ok   bool
+	}
 }
 
 func newNodeReader(ctx context.Context, tx *store.Tx) *nodeReader {
@@ -207,18 +210,17 @@ func newNodeReader(ctx context.Context, tx *store.Tx) *nodeReader {
 
 func (r *nodeReader) next(position int64) (h tlog.Hash, ok bool, err error) {
 	if position >= r.upto {
-		const page = 2000
-		r.page = make(map[int64]tlog.Hash, page)
-		r.from, r.upto = position, position+page
+		clear(r.page[:])
+		r.from, r.upto = position, position+int64(len(r.page))
+		var at int64
+		var b sql.RawBytes
 		err := r.tx.Each(r.ctx, `SELECT position, hash FROM audit_node WHERE position >= ? AND position < ?`,
 			[]any{r.from, r.upto}, func(scan func(...any) error) error {
-				var at int64
-				var b []byte
 				if err := scan(&at, &b); err != nil {
 					return err
 				}
-				if len(b) == tlog.HashSize {
-					r.page[at] = tlog.Hash(b)
+				if n := &r.page[at-r.from]; len(b) == tlog.HashSize {
+					n.hash, n.ok = tlog.Hash(b), true
 				}
 				return nil
 			})
@@ -226,8 +228,8 @@ func (r *nodeReader) next(position int64) (h tlog.Hash, ok bool, err error) {
 			return h, false, fmt.Errorf("read the audit tree: %w", err)
 		}
 	}
-	h, ok = r.page[position]
-	return h, ok, nil
+	n := &r.page[position-r.from]
+	return n.hash, n.ok, nil
 }
 
 func decodeKey(s string) ([]byte, error) {
