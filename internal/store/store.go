@@ -57,6 +57,11 @@ type DB struct {
 	writers *sql.DB
 	lock    *os.File
 
+	reading chan struct{} // a place for each reader at work
+	idleMu  sync.Mutex
+	idle    []*session // SQLite's readers that are not at work, with their statements
+	closed  bool
+
 	mu     sync.Mutex // guards the writer
 	writer *session
 	full   bool // the writer's present durability class
@@ -66,13 +71,15 @@ type DB struct {
 	fence int64
 }
 
+const defaultReaders = 8
+
 // Open opens or creates the store. It takes the writer's place at once: a second
 // process on the same SQLite file gets a conflict; on PostgreSQL, Open waits for
 // the advisory lock until ctx ends.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	kind, rest, ok := strings.Cut(cfg.URL, ":")
 	if cfg.Readers == 0 {
-		cfg.Readers = 8
+		cfg.Readers = defaultReaders
 	}
 	switch {
 	case ok && kind == "sqlite":
@@ -105,7 +112,7 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 		}, extra...)}
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
-	db := &DB{dialect: SQLite, path: path, lock: lock, full: true, eph: cfg.Ephemeral}
+	db := &DB{dialect: SQLite, path: path, lock: lock, full: true, eph: cfg.Ephemeral, reading: make(chan struct{}, cfg.Readers)}
 	if db.writers, err = sql.Open("sqlite", dsn()); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -131,7 +138,7 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 // It takes no lock and writes nothing; Write fails.
 func OpenCopy(ctx context.Context, address string) (*DB, error) {
 	kind, rest, _ := strings.Cut(address, ":")
-	db := &DB{dialect: Postgres}
+	db := &DB{dialect: Postgres, reading: make(chan struct{}, defaultReaders)}
 	driver, dsn := "pgx", address
 	if kind == "sqlite" {
 		if _, err := os.Stat(rest); err != nil {
@@ -155,7 +162,7 @@ func OpenCopy(ctx context.Context, address string) (*DB, error) {
 const advisoryKey = 0x6e69676874706f
 
 func openPostgres(ctx context.Context, cfg Config) (*DB, error) {
-	db := &DB{dialect: Postgres, full: true, eph: cfg.Ephemeral}
+	db := &DB{dialect: Postgres, full: true, eph: cfg.Ephemeral, reading: make(chan struct{}, cfg.Readers)}
 	var err error
 	if db.writers, err = sql.Open("pgx", cfg.URL); err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
@@ -199,7 +206,7 @@ func (db *DB) connectWriter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db.writer = newWriter(conn, db.dialect)
+	db.writer = newSession(conn, db.dialect)
 	return nil
 }
 
@@ -220,6 +227,12 @@ func (db *DB) Close() error {
 		db.writer.close()
 		db.writer = nil
 	}
+	db.idleMu.Lock()
+	for _, s := range db.idle {
+		s.close()
+	}
+	db.idle, db.closed = nil, true
+	db.idleMu.Unlock()
 	var first error
 	for _, pool := range []*sql.DB{db.readers, db.writers} {
 		if pool != nil {

@@ -33,12 +33,13 @@ type Tx struct {
 type session struct {
 	conn    *sql.Conn
 	dialect Dialect
-	// stmts keeps prepared statements on SQLite's writer. It is nil where the
-	// driver keeps them itself (pgx) or the connection changes (readers).
+	// stmts keeps prepared statements on SQLite, where preparing one may take
+	// longer than running it. It is nil where the driver keeps them itself
+	// (pgx).
 	stmts map[string]*sql.Stmt
 }
 
-func newWriter(conn *sql.Conn, dialect Dialect) *session {
+func newSession(conn *sql.Conn, dialect Dialect) *session {
 	s := &session{conn: conn, dialect: dialect}
 	if dialect == SQLite {
 		s.stmts = map[string]*sql.Stmt{}
@@ -61,14 +62,23 @@ func (s *session) prepare(ctx context.Context, query string) (*sql.Stmt, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(s.stmts) > 512 { // statements with lists of varying length
-		for q, old := range s.stmts {
-			old.Close()
-			delete(s.stmts, q)
-		}
-	}
 	s.stmts[query] = st
 	return st, nil
+}
+
+// manyStmts is when a session forgets its statements: those with lists of varying
+// length would fill the memory.
+const manyStmts = 512
+
+// trim is called between transactions, when nobody reads from a statement.
+func (s *session) trim() {
+	if len(s.stmts) <= manyStmts {
+		return
+	}
+	for q, old := range s.stmts {
+		old.Close()
+		delete(s.stmts, q)
+	}
 }
 
 // rebind turns "?" into "$1", "$2", … for PostgreSQL. Queries hold no literal
@@ -193,23 +203,27 @@ func In(n int) string {
 
 // View runs fn on one consistent snapshot. fn cannot write.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
-	conn, err := db.readers.Conn(ctx)
+	s, err := db.takeReader(ctx)
 	if err != nil {
 		return fmt.Errorf("read the store: %w", err)
 	}
-	defer conn.Close()
-	begin := "BEGIN"
-	if db.dialect == Postgres {
-		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	tx := &Tx{s: s}
+	// The connection is used again: it must not keep the snapshot, even when ctx
+	// has ended.
+	defer func() {
+		_, err := tx.Exec(ctx, "ROLLBACK")
+		db.giveReader(s, err == nil)
+	}()
+	if db.dialect == SQLite {
+		// Not with ctx: SQLite may begin and then say that it was interrupted.
+		_, err = tx.Exec(ctx, "BEGIN")
+	} else {
+		_, err = s.conn.ExecContext(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	}
-	// The connection goes back to the pool: it must not keep the snapshot even
-	// when ctx has ended, be it while BEGIN was on its way: SQLite may have
-	// begun and say that it was interrupted.
-	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // a broken connection leaves the pool by itself
-	if _, err := conn.ExecContext(ctx, begin); err != nil {
+	if err != nil {
 		return fmt.Errorf("read the store: %w", err)
 	}
-	return fn(&Tx{s: &session{conn: conn, dialect: db.dialect}})
+	return fn(tx)
 }
 
 // Nested runs fn inside a savepoint of the transaction: an error of fn undoes
@@ -255,6 +269,7 @@ func (db *DB) Write(ctx context.Context, d Durability, fn func(*Tx) error) error
 	// A half-done transaction on the only writer would be worse than a late
 	// one, so the caller's deadline does not interrupt it.
 	ctx = context.WithoutCancel(ctx)
+	db.writer.trim()
 	if err := db.beginWrite(ctx, d); err != nil {
 		return err
 	}
