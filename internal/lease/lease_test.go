@@ -346,6 +346,37 @@ func TestManyWhoWaitForTheSameLeaseHaveItEndedOnce(t *testing.T) {
 	}
 }
 
+// A server whose clock was a day ahead, and was set right, must not wait a day.
+func TestAClockThatIsSetBackDelaysNoEnd(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, tables, func(t *testing.T, db *store.DB) {
+		d := newDesk(t, db)
+		f := &farEnd{down: true}
+		r := newReaper(t, d, f)
+		d.lease("l", "", time.Hour)
+		d.advance(24 * time.Hour)
+		d.do(func(tx *gate.Tx) error { return lease.Doom(d.ctx, tx.Tx, "l", "test", tx.Now()) })
+		if err := r.Finish(d.ctx, []string{"l"}); err == nil {
+			t.Fatal("it ended at a far end that is down")
+		}
+		d.advance(-24 * time.Hour)
+		f.mu.Lock()
+		f.down = false
+		f.mu.Unlock()
+		ctx, stop := context.WithTimeout(d.ctx, 30*time.Second) // for what hangs
+		done := make(chan struct{})
+		go func() { defer close(done); r.Run(ctx) }()
+		for len(d.ids()) > 0 && ctx.Err() == nil { // each look is a read of the store: this waits for it, not for time
+			r.Wake()
+		}
+		if ctx.Err() != nil {
+			t.Errorf("leases = %v, want none", d.ids())
+		}
+		stop()
+		<-done
+	})
+}
+
 func TestOrphansOutliveTheirParent(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.SQLite(t, tables))

@@ -173,10 +173,11 @@ func (r *Reaper) doom(ctx context.Context, ids []string, reason string) error {
 func (r *Reaper) end(ctx context.Context, now time.Time) (n int, err error) {
 	var due []Lease
 	err = r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
-		// A parent goes when its children have been told.
-		due, err = Query(ctx, tx, `WHERE state = 'doomed' AND not_before <= ?
+		// A parent goes when its children have been told. No pause is longer
+		// than the longest: one that is, is from a clock that was set back.
+		due, err = Query(ctx, tx, `WHERE state = 'doomed' AND (not_before <= ? OR not_before > ?)
 			AND NOT EXISTS (SELECT 1 FROM lease c WHERE c.parent = lease.id AND c.state <> 'doomed')
-			ORDER BY not_before, doomed_at LIMIT ?`, store.Micros(now), batch)
+			ORDER BY not_before, doomed_at LIMIT ?`, store.Micros(now), store.Micros(now.Add(maxPause)), batch)
 		return err
 	})
 	if err != nil || len(due) == 0 {
