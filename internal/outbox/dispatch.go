@@ -175,7 +175,8 @@ func (d *Dispatcher) due(ctx context.Context, listener string) (due []delivery, 
 				&one.listener, &one.attempts, &notBefore); err != nil {
 				return err
 			}
-			if wait := store.Time(notBefore).Sub(now); notBefore > 0 && wait > 0 {
+			// A pause longer than the longest is from a clock that was set back.
+			if wait := store.Time(notBefore).Sub(now); notBefore > 0 && wait > 0 && wait <= maxPause {
 				next = min(next, wait)
 				return nil
 			}

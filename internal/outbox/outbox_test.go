@@ -376,6 +376,30 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	})
+	t.Run("what was put off by a clock that was ahead is heard when the clock is right again", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T, db *store.DB) {
+			e := ear{answer: func(_ string, n int) error {
+				if n == 1 {
+					return nightporter.E(nightporter.Unavailable, "the forge does not answer")
+				}
+				return nil
+			}}
+			first := open(t, db, func(b *outbox.Bus) { outbox.On(b, "one", e.hear) })
+			first.merge("ledger", "a")
+			first.stop()
+			h := open(t, db, func(b *outbox.Bus) { outbox.On(b, "one", e.hear) })
+			defer h.stop()
+			h.change(func(ctx context.Context, tx *gate.Tx) error {
+				_, err := tx.Exec(ctx, `UPDATE delivery SET not_before = ?`, store.Micros(time.Now().Add(24*time.Hour)))
+				return err
+			})
+			pass(2 * time.Minute)
+			if diff := cmp.Diff([]string{"a"}, e.of("ledger")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	})
 	t.Run("what is unavailable is never parked, and heard when it is back", func(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, db *store.DB) {
