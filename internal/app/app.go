@@ -87,6 +87,7 @@ type App struct {
 	handler   http.Handler
 
 	auditKey atomic.Pointer[audit.Key]
+	values   values // behind references of the configuration
 }
 
 // spine lists the tables of everything below the capabilities.

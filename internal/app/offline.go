@@ -130,7 +130,7 @@ func LocalBoard(ctx context.Context, configPath, version string) ([]releases.Row
 	world := a.catalog.Current()
 	var rows []releases.Row
 	for _, s := range world.Services() {
-		f, err := a.makeForge(cfg.Forges[s.Repo.Forge])
+		f, err := a.makeForge("forges."+s.Repo.Forge, cfg.Forges[s.Repo.Forge])
 		if err != nil {
 			return nil, fmt.Errorf("forge %s: %w", s.Repo.Forge, err)
 		}
@@ -201,7 +201,7 @@ func offline(configPath, version string, repo nightporter.Repo) (*App, forge.For
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := a.makeForge(named)
+	f, err := a.makeForge("forges."+repo.Forge, named)
 	return a, f, err
 }
 

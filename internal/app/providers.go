@@ -62,7 +62,7 @@ func (a *App) makeProviders(ctx context.Context) (*Providers, error) {
 	p := &Providers{Forges: map[string]forge.Forge{}, Deployers: map[string]deploy.Deployer{}, Channels: map[string][]notify.Notifier{}}
 	cfg := a.config.Load()
 	for name, f := range cfg.Forges {
-		made, err := a.makeForge(f)
+		made, err := a.makeForge("forges."+name, f)
 		if err != nil {
 			return nil, fmt.Errorf("forge %s: %w", name, err)
 		}
@@ -72,7 +72,7 @@ func (a *App) makeProviders(ctx context.Context) (*Providers, error) {
 		}
 	}
 	for audience, c := range cfg.Notify {
-		made, err := a.makeChannels(ctx, c)
+		made, err := a.makeChannels(ctx, "notify."+audience, c)
 		if err != nil {
 			return nil, fmt.Errorf("notify %s: %w", audience, err)
 		}
@@ -84,7 +84,8 @@ func (a *App) makeProviders(ctx context.Context) (*Providers, error) {
 	return p, a.makeSource(p)
 }
 
-func (a *App) makeForge(f config.Forge) (forge.Forge, error) {
+// makeForge makes the forge that stands at place in the configuration.
+func (a *App) makeForge(place string, f config.Forge) (forge.Forge, error) {
 	switch f.Kind {
 	case "github":
 		c := github.Config{
@@ -92,18 +93,23 @@ func (a *App) makeForge(f config.Forge) (forge.Forge, error) {
 			Client: a.client(f.URL), RequestID: nightporter.RequestIDFrom,
 		}
 		if !f.Token.IsZero() {
-			c.Token = func(ctx context.Context) (string, error) { return f.Token.Resolve(ctx, a.secrets()) }
+			c.Token = func(ctx context.Context) (string, error) { return a.resolve(ctx, place+".token", f.Token) }
 		}
 		if f.App != nil {
-			key, err := f.App.Key.Resolve(context.Background(), a.secrets())
-			if err != nil {
-				return nil, err
+			key := func(ctx context.Context) ([]byte, error) {
+				key, err := a.resolve(ctx, place+".app.key", f.App.Key)
+				return []byte(key), err
 			}
-			c.App = &github.App{ID: f.App.ID, Installation: f.App.Installation, Key: []byte(key)}
+			c.App = &github.App{ID: f.App.ID, Installation: f.App.Installation, ReadKey: key}
+			if !f.App.Key.Stored() {
+				if _, err := key(context.Background()); err != nil {
+					return nil, err
+				}
+			}
 		}
 		if !f.WebhookSecret.IsZero() {
 			c.WebhookSecret = func() ([]byte, error) {
-				s, err := f.WebhookSecret.Resolve(context.Background(), a.secrets())
+				s, err := a.resolve(context.Background(), place+".webhook_secret", f.WebhookSecret)
 				return []byte(s), err
 			}
 		}
@@ -114,25 +120,29 @@ func (a *App) makeForge(f config.Forge) (forge.Forge, error) {
 	return nil, nightporter.E(nightporter.Invalid, "this version cannot talk to a forge of the kind %q", f.Kind)
 }
 
-func (a *App) makeChannels(ctx context.Context, c config.Channels) ([]notify.Notifier, error) {
+func (a *App) makeChannels(ctx context.Context, place string, c config.Channels) ([]notify.Notifier, error) {
 	var out []notify.Notifier
 	if c.Slack != nil {
-		address, err := c.Slack.Webhook.Resolve(ctx, a.secrets())
-		if err != nil {
-			return nil, err
-		}
-		n, err := slack.New(slack.Config{URL: address, Client: a.client("")})
+		n, err := channel(ctx, c.Slack.Webhook, func(ctx context.Context) (notify.Notifier, error) {
+			address, err := a.resolve(ctx, place+".slack.webhook", c.Slack.Webhook)
+			if err != nil {
+				return nil, err
+			}
+			return slack.New(slack.Config{URL: address, Client: a.client("")})
+		})
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, n)
 	}
 	if c.Webhook != nil {
-		secret, err := c.Webhook.Secret.Resolve(ctx, a.secrets())
-		if err != nil {
-			return nil, err
-		}
-		n, err := webhook.New(webhook.Config{URL: c.Webhook.URL, Secret: []byte(secret), Client: a.client(c.Webhook.URL)})
+		n, err := channel(ctx, c.Webhook.Secret, func(ctx context.Context) (notify.Notifier, error) {
+			secret, err := a.resolve(ctx, place+".webhook.secret", c.Webhook.Secret)
+			if err != nil {
+				return nil, err
+			}
+			return webhook.New(webhook.Config{URL: c.Webhook.URL, Secret: []byte(secret), Client: a.client(c.Webhook.URL)})
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -274,9 +284,4 @@ func (a *App) client(address string) *http.Client {
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback() || host == "localhost"
-}
-
-// secrets is what references in the configuration are resolved from.
-func (a *App) secrets() config.Secrets {
-	return config.Secrets{LookupEnv: os.LookupEnv}
 }

@@ -44,6 +44,10 @@ type Secrets struct {
 // IsZero tells whether no secret is named.
 func (r SecretRef) IsZero() bool { return r.kind == "" }
 
+// Stored tells whether it is one of the porter's own secrets, which can be read
+// only while the store is unsealed.
+func (r SecretRef) Stored() bool { return r.kind == secretStore }
+
 // String is the reference, never the secret: "file:/etc/nightporter/token".
 func (r SecretRef) String() string {
 	if r.IsZero() {

@@ -10,6 +10,7 @@
 package github
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
@@ -68,6 +70,9 @@ type App struct {
 	ID           int64
 	Installation int64
 	Key          []byte // the private key, PEM
+	// ReadKey returns the private key, in place of Key. It is asked whenever we
+	// sign in, so that the key can be rotated. Default: Key is used.
+	ReadKey func(context.Context) ([]byte, error)
 }
 
 // Forge is one organisation on GitHub. It is safe for concurrent use.
@@ -77,7 +82,11 @@ type Forge struct {
 	graphql string
 	web     string // where git and people go
 	rest    *gh.Client
-	app     *ghinstallation.Transport
+	base    http.RoundTripper // of the app's own requests
+
+	mu     sync.Mutex
+	app    *ghinstallation.Transport // nil until the key was read
+	appKey []byte                    // what it was made with
 }
 
 var (
@@ -107,24 +116,20 @@ func New(cfg Config) (*Forge, error) {
 	if err != nil || api.Host == "" || api.User != nil {
 		return nil, errors.New("github: Config.BaseURL must be an address without credentials, like https://api.github.com")
 	}
-	f := &Forge{cfg: cfg, api: api}
+	f := &Forge{cfg: cfg, api: api, base: cfg.Client.Transport}
 	f.graphql, f.web = siblings(api)
-	base := cfg.Client.Transport
-	if base == nil {
-		base = http.DefaultTransport
+	if f.base == nil {
+		f.base = http.DefaultTransport
 	}
 	client := *cfg.Client
-	client.Transport = &transport{next: newETags(base), forge: f}
+	client.Transport = &transport{next: newETags(f.base), forge: f}
 	if f.rest, err = gh.NewClient(gh.WithHTTPClient(&client), gh.WithURLs(new(api.String()), new(api.String()))); err != nil {
 		return nil, fmt.Errorf("github: %w", err)
 	}
-	if cfg.App != nil {
-		if f.app, err = ghinstallation.New(base, cfg.App.ID, cfg.App.Installation, cfg.App.Key); err != nil {
-			return nil, errors.New("github: Config.App.Key is not a private key in PEM") // the cause may quote it
+	if cfg.App != nil && cfg.App.ReadKey == nil {
+		if _, err := f.appWith(cfg.App.Key); err != nil {
+			return nil, err
 		}
-		f.app.BaseURL = strings.TrimSuffix(api.String(), "/")
-		// Without options it would send null, which GitHub's description forbids.
-		f.app.InstallationTokenOptions = &ghapp.InstallationTokenOptions{}
 	}
 	return f, nil
 }
@@ -146,8 +151,19 @@ func siblings(api *url.URL) (graphql, web string) {
 // token returns what to authenticate with now, or "".
 func (f *Forge) token(ctx context.Context) (string, error) {
 	switch {
-	case f.app != nil:
-		token, err := f.app.Token(ctx)
+	case f.cfg.App != nil:
+		key := f.cfg.App.Key
+		if f.cfg.App.ReadKey != nil {
+			var err error
+			if key, err = f.cfg.App.ReadKey(ctx); err != nil {
+				return "", fmt.Errorf("read the key of the GitHub App: %w", err)
+			}
+		}
+		app, err := f.appWith(key)
+		if err != nil {
+			return "", err
+		}
+		token, err := app.Token(ctx)
 		if err != nil {
 			return "", appError(err)
 		}
@@ -160,6 +176,24 @@ func (f *Forge) token(ctx context.Context) (string, error) {
 		return strings.TrimSpace(token), nil
 	}
 	return "", nil
+}
+
+// appWith returns what signs in as the app with a key, and keeps its token.
+func (f *Forge) appWith(key []byte) (*ghinstallation.Transport, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.app != nil && bytes.Equal(key, f.appKey) {
+		return f.app, nil
+	}
+	app, err := ghinstallation.New(f.base, f.cfg.App.ID, f.cfg.App.Installation, key)
+	if err != nil {
+		return nil, errors.New("github: the key of the app is not a private key in PEM") // the cause may quote it
+	}
+	app.BaseURL = strings.TrimSuffix(f.api.String(), "/")
+	// Without options it would send null, which GitHub's description forbids.
+	app.InstallationTokenOptions = &ghapp.InstallationTokenOptions{}
+	f.app, f.appKey = app, bytes.Clone(key)
+	return app, nil
 }
 
 // CloneURL implements [forge.Source].
