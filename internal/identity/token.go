@@ -318,6 +318,22 @@ func (i *Identity) use(ctx context.Context, info *Info) error {
 	})
 }
 
+// TokensOf lists the accessors of a person's own tokens, sorted: those that they
+// signed in with, not the ones that they made for programs.
+func TokensOf(ctx context.Context, tx *store.Tx, person string) (accessors []string, err error) {
+	err = tx.Each(ctx, `SELECT accessor FROM token WHERE actor_kind = ? AND actor = ? ORDER BY accessor`,
+		[]any{string(nightporter.Person), person}, func(scan func(...any) error) error {
+			var accessor string
+			err := scan(&accessor)
+			accessors = append(accessors, accessor)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("list the tokens of %s: %w", person, err)
+	}
+	return accessors, nil
+}
+
 // Find reads a token by its accessor; not_found when there is none.
 func Find(ctx context.Context, tx *store.Tx, accessor string) (Info, error) {
 	return lookup(ctx, tx, `t.accessor = ?`, accessor)

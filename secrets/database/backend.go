@@ -39,7 +39,9 @@ func (e *Engine) Backend() *Backend {
 		vault.Path{Pattern: "rotate-role/{name...}", Write: b.rotateRole},
 		vault.Path{Pattern: "rotate-root/{name}", Write: b.rotateRoot},
 		vault.Path{Pattern: "reset/{name}", Write: b.reset},
-		// Ours: a person's own login, and what the reconciler found.
+		// Ours: a look at a database, a person's own login, and what the reconciler
+		// found.
+		vault.Path{Pattern: "check/{name}", Write: b.checkDatabase},
 		vault.Path{Pattern: "login/{name}", Read: b.readLogin},
 		vault.Path{Pattern: "orphans", Read: b.readOrphans},
 	)

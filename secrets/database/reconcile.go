@@ -109,6 +109,7 @@ func (s *server) reconcile(ctx context.Context) error {
 	if err := s.report(ctx, findings); err != nil {
 		return err
 	}
+	s.noteCompared(s.e.cfg.Now())
 	return s.repair(ctx, db, findings)
 }
 

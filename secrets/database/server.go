@@ -25,6 +25,8 @@ type server struct {
 	live    *opened
 	settled bool // no rotation is half done
 
+	compared time.Time // when its logins were last compared with the leases
+
 	keeper keeper
 }
 

@@ -83,6 +83,8 @@ type Status struct {
 	Ending      int    `json:"ending"`            // waiting to be taken away
 	Findings    int    `json:"findings"`          // of the reconciler, not repaired
 	Trouble     string `json:"trouble,omitempty"` // why it could not be worked with when it was last tried
+	// Compared is when its logins were last compared with the leases.
+	Compared time.Time `json:"compared_at,omitzero"`
 }
 
 // Databases lists the databases, by name.
@@ -106,9 +108,11 @@ func (e *Engine) Databases(ctx context.Context) (list []Status, err error) {
 				return err
 			}
 			s.Dark = dark > 0
-			if srv := e.server(c.ID); srv.troubled() {
+			srv := e.server(c.ID)
+			if srv.troubled() {
 				s.Trouble = message(srv.why(""))
 			}
+			s.Compared = srv.comparedAt()
 			list = append(list, s)
 		}
 		return nil
@@ -126,6 +130,11 @@ func (e *Engine) Routes() []httpapi.Route {
 	}
 	return []httpapi.Route{
 		route("/api/leases", "lease.list", "Who can log in to what, and until when", httpapi.List[Login]{}, e.getLogins),
+		route("/api/leases/tree", "lease.tree", "Who holds what: tokens, their children, and the logins that were made with them", httpapi.List[Holder]{}, e.getTree),
+		{
+			Method: http.MethodGet, Pattern: "/api/leases/tree/own", Summary: "What the caller holds", Response: httpapi.List[Holder]{}, Handler: e.getOwnTree,
+			Action: httpapi.Does("lease.tree_own", nightporter.Read, "auth/token/lookup-self"),
+		},
 		route("/api/databases", "lease.databases", "The databases that logins are made in, and their trouble", httpapi.List[Status]{}, e.getDatabases),
 		route("/api/databases/findings", "lease.findings", "Where databases and leases differ", httpapi.List[Finding]{}, e.getFindings),
 	}
