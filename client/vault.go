@@ -43,15 +43,49 @@ func (s *Secret) String() string { return "secret with the lease " + s.LeaseID }
 // ReadSecret reads a path of the Vault API, without "/v1/": "database/creds/app".
 // What is read may be made by reading it; then it has a lease.
 func (c *Client) ReadSecret(ctx context.Context, path string) (*Secret, error) {
+	var s Secret
+	if err := c.Get(ctx, vaultPath(path), nil, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// WriteSecret writes a path of the Vault API, without "/v1/". The answer of a write
+// that has none is empty, and not nil.
+func (c *Client) WriteSecret(ctx context.Context, path string, data any) (*Secret, error) {
+	var s Secret
+	if err := c.call(ctx, http.MethodPut, vaultPath(path), nil, data, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// ListSecrets lists the names below a path of the Vault API. Nothing there is an
+// empty list.
+func (c *Client) ListSecrets(ctx context.Context, path string) ([]string, error) {
+	var s Secret
+	err := c.Get(ctx, vaultPath(path), url.Values{"list": {"true"}}, &s)
+	if nightporter.CodeOf(err) == nightporter.NotFound {
+		return []string{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var data struct {
+		Keys []string `json:"keys"`
+	}
+	if err := s.Decode(&data); err != nil {
+		return nil, err
+	}
+	return data.Keys, nil
+}
+
+func vaultPath(path string) string {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
 	for i := range segments {
 		segments[i] = escape(segments[i])
 	}
-	var s Secret
-	if err := c.Get(ctx, "/v1/"+strings.Join(segments, "/"), nil, &s); err != nil {
-		return nil, err
-	}
-	return &s, nil
+	return "/v1/" + strings.Join(segments, "/")
 }
 
 // RenewLease asks for a lease to last another increment from now on; 0 asks for as
@@ -67,6 +101,29 @@ func (c *Client) RenewLease(ctx context.Context, id string, increment time.Durat
 		return nil, err
 	}
 	return &s, nil
+}
+
+// LookupLease says how long a lease lasts. Its error is invalid for one that has
+// ended, also while what it stood for is being taken away.
+func (c *Client) LookupLease(ctx context.Context, id string) (ttl time.Duration, err error) {
+	var s Secret
+	err = c.call(ctx, http.MethodPut, "/v1/sys/leases/lookup", nil, struct {
+		LeaseID string `json:"lease_id"`
+	}{id}, &s)
+	if err != nil {
+		return 0, err
+	}
+	var data struct {
+		TTL         int64  `json:"ttl"` // seconds
+		RevokeError string `json:"revoke_error"`
+	}
+	if err := s.Decode(&data); err != nil {
+		return 0, err
+	}
+	if data.RevokeError != "" {
+		return 0, nightporter.E(nightporter.Invalid, "the lease has ended")
+	}
+	return time.Duration(data.TTL) * time.Second, nil
 }
 
 // RevokeLease ends a lease and returns when what it stood for is gone. Ending one

@@ -142,6 +142,11 @@ func (c *CLI) sayf(format string, args ...any) {
 	_, _ = fmt.Fprintf(c.cfg.Stderr, format+"\n", args...)
 }
 
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
 func lowerFirst(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToLower(r)) + s[n:]

@@ -13,12 +13,12 @@ import (
 func (c *CLI) secretCommands() *cobra.Command {
 	lease := noun("lease", "Who can log in to what, and until when",
 		"  nightporter secret lease list\n  nightporter secret lease revoke database/creds/ledger/7QX4M2",
-		c.leaseList(), c.leaseRenew(), c.leaseRevoke())
+		c.leaseList(), c.leaseTree(), c.leaseRenew(), c.leaseRevoke())
 	return noun("secret", "Logins to databases that end by themselves",
 		`  nightporter secret exec ledger -- ./ledger
   nightporter secret login ledger-prod
   nightporter secret lease list`,
-		c.secretExec(), c.secretLogin(), lease, c.secretOrphans())
+		c.secretExec(), c.secretLogin(), lease, c.roleCommands(), c.databaseCommands(), c.secretOrphans())
 }
 
 func (c *CLI) leaseList() *cobra.Command {
@@ -81,9 +81,7 @@ func (c *CLI) leaseRenew() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range s.Warnings {
-				c.sayf("%s %s", c.talk.paint(needs, "warning:"), clean(w))
-			}
+			c.warn(s.Warnings)
 			if c.json {
 				return c.printJSON(s)
 			}

@@ -2,14 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,52 +23,99 @@ const farewell = 30 * time.Second
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// onChange is what happens when a login is replaced by another.
+type onChange string
+
+const (
+	// changeRestarts ends the command and starts it again: the environment of a
+	// process cannot be changed from outside.
+	changeRestarts onChange = "restart"
+	changeSignals  onChange = "signal" // writes the file anew and sends a signal
+	changeWrites   onChange = "file"   // writes the file anew, which the command watches
+)
+
+// sendable are the signals of --signal.
+var sendable = map[string]syscall.Signal{
+	"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "WINCH": syscall.SIGWINCH, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM,
+}
+
 func (c *CLI) secretExec() *cobra.Command {
-	mount, prefix := "", "DATABASE_"
+	x := execution{c: c, prefix: "DATABASE_", format: "env", overlap: 10 * time.Second, grace: 10 * time.Second}
+	mount, change, signalName := "", string(changeRestarts), "HUP"
 	cmd := &cobra.Command{
 		Use: "exec ROLE -- COMMAND [ARGUMENT]...", Short: "Run a command with a login to a database that ends with it",
 		Long: `The login is in the command's environment, as DATABASE_USERNAME and
-DATABASE_PASSWORD, and nowhere else. It is renewed while the command runs and
-revoked when it ends. The command gets the signals that this one gets, and not
-the token. The exit code is the command's own; 128 and the signal when one ended it.`,
+DATABASE_PASSWORD, or in a file with --file, whose name is in DATABASE_FILE. It is
+renewed while the command runs and revoked when it ends. The command gets the
+signals that this one gets, and not the token. The exit code is the command's own;
+128 and the signal when one ended it.
+
+When the login cannot be renewed any further, or was revoked, there is a new one:
+  restart   the command is ended (SIGTERM, then SIGKILL) and started again with it
+  signal    the file is replaced, and the command gets --signal
+  file      the file is replaced, and the command sees that for itself
+The old one is revoked when the command is back, or after --overlap.`,
 		Example: `  nightporter secret exec ledger -- ./ledger --port 8080
-  nightporter secret exec ledger --env-prefix PG_ -- ./migrate up`,
+  nightporter secret exec ledger --env-prefix PG_ -- ./migrate up
+  nightporter secret exec ledger --on-change signal --file login.env -- ./ledger
+  nightporter secret exec ledger --on-change file --file login.json --format json -- ./ledger`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.ArgsLenAtDash() != 1 || len(args) < 2 {
 				return usage("%s needs a role, two hyphens and a command", cmd.CommandPath()).hint("%s ledger -- ./ledger", cmd.CommandPath())
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !envName.MatchString(prefix + "USERNAME") {
-				return usage("--env-prefix %q makes no name of a variable", prefix)
+		ValidArgsFunction: c.names(c.roleNames(&mount)),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			x.change = onChange(change)
+			var known bool
+			x.signal, known = sendable[strings.TrimPrefix(strings.ToUpper(signalName), "SIG")]
+			switch {
+			case !envName.MatchString(x.prefix + "USERNAME"):
+				return usage("--env-prefix %q makes no name of a variable", x.prefix)
+			case x.change != changeRestarts && x.change != changeSignals && x.change != changeWrites:
+				return usage("--on-change must be restart, signal or file")
+			case x.change != changeRestarts && x.file == "":
+				return usage("--on-change %s needs a file to write the login to", x.change).hint("add --file login.env")
+			case x.format != "env" && x.format != "json":
+				return usage("--format must be env or json")
+			case !known:
+				return usage("--signal must be one of %s", strings.Join(slices.Sorted(maps.Keys(sendable)), ", "))
+			case x.overlap < 0 || x.grace < 0:
+				return usage("--overlap and --grace cannot be negative")
+			}
+			if x.file != "" {
+				if x.file, err = filepath.Abs(x.file); err != nil {
+					return usage("--file: %v", err)
+				}
+				if info, err := os.Lstat(x.file); err == nil && !info.Mode().IsRegular() {
+					return usage("%s is there, and is no file", x.file)
+				}
 			}
 			// Before a login is made that nobody would use.
-			program, err := exec.LookPath(args[1])
-			if err != nil {
+			if x.program, err = exec.LookPath(args[1]); err != nil {
 				return usage("there is no command %q that can be run", args[1])
 			}
-			api, err := c.api()
-			if err != nil {
+			x.args, x.path = args[1:], c.path(mount, "creds", args[0])
+			if x.api, err = c.api(); err != nil {
 				return err
 			}
-			secret, err := api.ReadSecret(cmd.Context(), c.path(mount, "creds", args[0]))
-			if err != nil {
-				return err
-			}
-			defer c.endLease(cmd.Context(), api, secret.LeaseID)
-			l, err := readLogin(secret)
-			if err != nil {
-				return err
-			}
-			child := exec.Command(program, args[2:]...)
-			child.Args[0] = args[1]
-			child.Env = append(c.childEnv(prefix+"USERNAME", prefix+"PASSWORD"), prefix+"USERNAME="+l.Username, prefix+"PASSWORD="+l.Password)
-			return c.runChild(cmd.Context(), child, func(ctx context.Context) { c.keepLease(ctx, api, secret) })
+			return x.run(cmd.Context())
 		},
 	}
 	c.flagMount(cmd, &mount)
-	cmd.Flags().StringVar(&prefix, "env-prefix", prefix, "what the variables' names `begin` with, instead of DATABASE_")
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&x.prefix, "env-prefix", x.prefix, "what the variables' names `begin` with, instead of DATABASE_")
+	f.StringVar(&x.file, "file", "", "write the login to this `file`, for its owner only, and not into the environment")
+	f.StringVar(&x.format, "format", x.format, "how the file is written: `env or json`")
+	f.StringVar(&change, "on-change", change, "what a new login does: `restart, signal or file`")
+	f.StringVar(&signalName, "signal", signalName, "the `signal` of --on-change signal")
+	f.DurationVar(&x.overlap, "overlap", x.overlap, "how `long` an old login stays valid after the file was replaced")
+	f.DurationVar(&x.grace, "grace", x.grace, "how `long` a command that is restarted may take to end")
+	for flag, words := range map[string][]string{"on-change": {"restart", "signal", "file"}, "format": {"env", "json"}, "signal": slices.Sorted(maps.Keys(sendable))} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
 	return cmd
 }
 
@@ -83,80 +129,20 @@ func (c *CLI) childEnv(without ...string) []string {
 	})
 }
 
-// runChild runs a command to its end, with our streams and the signals that we
-// get, and beside until then. An interrupt of ours does not kill the child: it
-// gets the signal, and decides.
-func (c *CLI) runChild(ctx context.Context, child *exec.Cmd, beside func(context.Context)) error {
-	child.Stdout, child.Stderr = c.cfg.Stdout, c.cfg.Stderr
-	if f, ok := c.cfg.Stdin.(*os.File); ok {
-		child.Stdin = f // itself: a copy would wait for input after the child's end
-	}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, c.forwarded()...)
-	defer signal.Stop(signals)
-	if err := ctx.Err(); err != nil {
-		return err // interrupted before there was somebody to send it on to
-	}
-	if err := child.Start(); err != nil {
-		return failed("the command cannot be run: %v", err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var wait sync.WaitGroup
-	wait.Go(func() { beside(ctx) })
-	wait.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case s := <-signals:
-				_ = child.Process.Signal(s) // it may have ended
-			}
-		}
-	})
-	err := child.Wait()
-	stop()
-	wait.Wait()
-	var ended *exec.ExitError
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &ended):
-		return failed("waiting for the command: %v", err)
-	}
-	code := ended.ExitCode()
-	if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		code = 128 + int(status.Signal()) // as shells say it
-	}
-	return &exit{code: code}
-}
-
-// forwarded are the signals that go on to a child. What a terminal's keys send
-// reaches every process in front of it already, so sending it on would double it.
-// Whoever runs us catches it to end our context, so that we outlive the child.
-func (c *CLI) forwarded() []os.Signal {
-	list := []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
-	if _, terminal := c.cfg.Terminal(c.cfg.Stdin); !terminal {
-		list = append(list, syscall.SIGINT, syscall.SIGQUIT)
-	}
-	return list
-}
-
-// keepLease renews a lease at half its life until ctx ends, or until it cannot
-// last longer, which is said.
-func (c *CLI) keepLease(ctx context.Context, api *client.Client, s *client.Secret) {
+// keepLease renews a lease, and returns why it needs a successor, or "" when ctx
+// ended first.
+func (c *CLI) keepLease(ctx context.Context, api *client.Client, s *client.Secret) (why string) {
 	if s.LeaseID == "" || s.LeaseDuration <= 0 {
-		return
-	}
-	if !s.Renewable {
-		c.sayf("%s the login ends in %s and cannot be renewed", c.talk.paint(needs, "warning:"), s.TTL())
-		return
+		<-ctx.Done()
+		return ""
 	}
 	k := keeper{
-		life:  s.TTL(),
+		life: s.TTL(), fixed: !s.Renewable,
 		renew: func(ctx context.Context) (*client.Secret, error) { return api.RenewLease(ctx, s.LeaseID, s.TTL()) },
-		warn:  func(text string) { c.sayf("%s %s", c.talk.paint(needs, "warning:"), clean(text)) },
+		look:  func(ctx context.Context) error { _, err := api.LookupLease(ctx, s.LeaseID); return err },
+		warn:  func(text string) { c.warn([]string{text}) },
 	}
-	k.run(ctx)
+	return k.run(ctx)
 }
 
 // endLease revokes at the end, also after an interrupt.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -20,7 +19,7 @@ the login is revoked when psql ends. Elsewhere, and with --print, the login is
 printed and lasts for its hour.`,
 		Example: `  nightporter secret login ledger-prod
   nightporter secret login ledger-prod --print --json`,
-		Args: takes(1, 1),
+		Args: takes(1, 1), ValidArgsFunction: c.names(c.databaseNames(&mount)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			api, err := c.api()
 			if err != nil {
@@ -39,7 +38,7 @@ printed and lasts for its hour.`,
 				child := exec.Command(psql)
 				child.Env = append(c.childEnv(names(env)...), env...)
 				c.sayf("You are %s in %s.", clean(l.Username), clean(args[0]))
-				return c.runChild(cmd.Context(), child, func(context.Context) {})
+				return c.runChild(cmd.Context(), child)
 			}
 			return c.printLogin(secret, l)
 		},

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"nightporter.dev/nightporter/internal/dbtest"
 )
 
 var update = flag.Bool("update", false, "write what the pages show anew")
@@ -48,6 +50,28 @@ func TestScripts(t *testing.T) {
 				return false, fmt.Errorf("nobody knows the condition %q", cond)
 			}
 			return os.Geteuid() == 0, nil
+		},
+	})
+}
+
+// Scripts that need a database have a real PostgreSQL, with one of their own in it.
+// The judge is psql, in the file `judge`, as the superuser.
+func TestDatabaseScripts(t *testing.T) {
+	t.Parallel()
+	server := dbtest.Postgres(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/database", Cmds: commands(), RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			if err := setUp(e); err != nil {
+				return err
+			}
+			name := server.Database(t)
+			host, port, _ := strings.Cut(server.Addr, ":")
+			for variable, value := range map[string]string{"DB": name, "PGHOST": host, "PGPORT": port} {
+				e.Setenv(variable, value)
+			}
+			judge := fmt.Sprintf("exec psql -X -A -t -q -v ON_ERROR_STOP=1 %q -c \"$*\"\n", server.DSN(name))
+			return os.WriteFile(filepath.Join(e.WorkDir, "judge"), []byte(judge), 0o600)
 		},
 	})
 }
