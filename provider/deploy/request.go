@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -35,11 +36,30 @@ type Request struct {
 	// itself (PORT, and everything that starts with NIGHTPORTER_) are refused.
 	// Values may be secrets: no provider logs or stores them in the clear.
 	Env map[string]string
+	// Credentials is what the instance reads its leased credentials with; nil
+	// for a service that has none.
+	Credentials *Credentials
 	// Health says when the instance is good.
 	Health Health
 	// Drain is how long it may take to end by itself when it is asked to,
 	// before it is killed. 0 means 10 s.
 	Drain time.Duration
+}
+
+// Credentials is how an instance gets at the logins that it is lent. A provider
+// that starts processes hands it over in two variables of the environment:
+// NIGHTPORTER_ADDR is the address, and NIGHTPORTER_TOKEN_FILE is the path of a
+// file, with mode 0600 and of the instance's own user, that holds the token. The
+// token itself is in no argument, variable, log or record of the provider.
+type Credentials struct {
+	// Address is where the server with Vault's HTTP API answers:
+	// "http://127.0.0.1:8200".
+	Address string
+	// Token makes a token that can be used once, to open the real one. A
+	// provider calls it when it is about to start the instance and never when
+	// the key has started already: each call makes another token, and one that
+	// nobody opens ends by itself within minutes.
+	Token func(ctx context.Context) (string, error)
 }
 
 // Health says how to find out that an instance is good. The provider asks the
@@ -65,8 +85,15 @@ const (
 
 // ReservedPrefix starts the names of environment variables that only a provider
 // sets: NIGHTPORTER_VERSION, NIGHTPORTER_COMMIT, NIGHTPORTER_ENVIRONMENT,
-// NIGHTPORTER_SERVICE and the marks by which it finds its own processes.
+// NIGHTPORTER_SERVICE, those of [Credentials] and the marks by which it finds its
+// own processes.
 const ReservedPrefix = "NIGHTPORTER_"
+
+// The variables that hand [Credentials] over.
+const (
+	AddressVariable   = "NIGHTPORTER_ADDR"
+	TokenFileVariable = "NIGHTPORTER_TOKEN_FILE"
+)
 
 // Validate checks what every provider needs, and returns an Invalid error that
 // says what to change. Providers call it first.
@@ -79,6 +106,9 @@ func (r Request) Validate() error {
 	}
 	if err := validEnv(r.Env); err != nil {
 		return err
+	}
+	if c := r.Credentials; c != nil && (c.Address == "" || c.Token == nil) {
+		return nightporter.E(nightporter.Invalid, "the credentials of %s have no address or no token", r.Service)
 	}
 	if h := r.Health.HTTP; h != "" && (!strings.HasPrefix(h, "/") || strings.HasPrefix(h, "//") || strings.ContainsFunc(h, notPathByte)) {
 		return nightporter.E(nightporter.Invalid, "health path %q is not a path", h).

@@ -40,6 +40,9 @@ type World struct {
 	Starts func(key string) int
 	// Builds judges how often the build's command ran for the commit.
 	Builds func(commit string) int
+	// Handed is the token that the instance finds where it was told to look,
+	// or "" where it was told nothing. It checks that nobody else may read it.
+	Handed func(i deploy.Instance) string
 	// Kill ends the instance as a crash would.
 	Kill func(i deploy.Instance)
 	// Restart returns a deployer for the same far end that remembers nothing
@@ -75,6 +78,8 @@ func Run(t *testing.T, setup func(t *testing.T) World) {
 		{"a serving instance that died is still listed", listsDead},
 		{"environments do not touch each other", keepsEnvironmentsApart},
 		{"a switch that was interrupted goes on", resumesSwitch},
+		{"credentials are handed over at the start, once and to nobody else", handsOver},
+		{"credentials that cannot be made start nothing", startsNothingWithoutToken},
 		{"unknown tokens are not found", unknownToken},
 		{"bad requests are refused and start nothing", refusesBadRequests},
 	}

@@ -2,6 +2,7 @@ package deploytest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,89 @@ func resumesSwitch(t *testing.T, w World) {
 	wantRunning(t, w, "1.1.0 serving healthy")
 }
 
+func handsOver(t *testing.T, w World) {
+	made := 0
+	start := func(key string) deploy.Token {
+		r := w.Request("1.0.0", Good)
+		r.Key = key
+		r.Credentials = &deploy.Credentials{Address: "http://127.0.0.1:8200", Token: func(context.Context) (string, error) {
+			made++
+			return fmt.Sprintf("one-use-%d", made), nil
+		}}
+		token, err := w.Deployer.Start(t.Context(), r)
+		if err != nil {
+			t.Fatalf("start %s: %v", key, err)
+		}
+		return token
+	}
+	handed := func(token deploy.Token) string {
+		instances, err := w.Deployer.Running(t.Context(), "ledger", "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range instances {
+			if i.Token == token {
+				return w.Handed(i)
+			}
+		}
+		t.Fatalf("%s does not run", token)
+		return ""
+	}
+	first := start("r1")
+	w.observe(t, first, deploy.Healthy)
+	if got := handed(first); got != "one-use-1" {
+		t.Errorf("the instance was handed %q, want one-use-1", got)
+	}
+	start("r1")
+	w.Deployer = w.Restart()
+	start("r1")
+	if made != 1 {
+		t.Errorf("%d tokens were made for one start, want 1", made)
+	}
+	second := start("r2")
+	w.observe(t, second, deploy.Healthy)
+	if got := handed(second); got != "one-use-2" {
+		t.Errorf("the second instance was handed %q, want one-use-2", got)
+	}
+	if got := handed(first); got != "one-use-1" {
+		t.Errorf("the first instance now finds %q, want what it was handed", got)
+	}
+	plain := w.start(t, "r3", "1.0.0", Good)
+	w.observe(t, plain, deploy.Healthy)
+	if got := handed(plain); got != "" {
+		t.Errorf("an instance without credentials was handed %q", got)
+	}
+	w.stop(t, "dev")
+	start("r2")
+	if made != 2 {
+		t.Errorf("a start after the end made a token: %d, want 2", made)
+	}
+}
+
+func startsNothingWithoutToken(t *testing.T, w World) {
+	r := w.Request("1.0.0", Good)
+	r.Key = "r1"
+	refuse := nightporter.E(nightporter.Unavailable, "sealed")
+	r.Credentials = &deploy.Credentials{Address: "http://127.0.0.1:8200", Token: func(context.Context) (string, error) {
+		if refuse != nil {
+			return "", refuse
+		}
+		return "one-use", nil
+	}}
+	_, err := w.Deployer.Start(t.Context(), r)
+	wantCode(t, err, nightporter.Unavailable)
+	if n := w.Starts("r1"); n != 0 {
+		t.Errorf("the machine saw %d starts, want none", n)
+	}
+	wantRunning(t, w)
+	refuse = nil
+	token, err := w.Deployer.Start(t.Context(), r)
+	if err != nil {
+		t.Fatalf("the next start with the key: %v", err)
+	}
+	w.observe(t, token, deploy.Healthy)
+}
+
 func unknownToken(t *testing.T, w World) {
 	_, err := w.Deployer.Observe(t.Context(), "ledger/dev/../../etc")
 	wantCode(t, err, nightporter.NotFound)
@@ -249,6 +333,8 @@ func refusesBadRequests(t *testing.T, w World) {
 		"a negative time":       func(r *deploy.Request) { r.Health.Within = -1 },
 		"our own variable":      func(r *deploy.Request) { r.Env = map[string]string{"NIGHTPORTER_VERSION": "9.9.9"} },
 		"the port":              func(r *deploy.Request) { r.Env = map[string]string{"PORT": "80"} },
+		"no address":            func(r *deploy.Request) { r.Credentials = &deploy.Credentials{Token: noToken} },
+		"no token":              func(r *deploy.Request) { r.Credentials = &deploy.Credentials{Address: "http://127.0.0.1:8200"} },
 		"a variable's name":     func(r *deploy.Request) { r.Env = map[string]string{"A=B": "c"} },
 	} {
 		r := w.Request("1.0.0", Good)
@@ -261,3 +347,5 @@ func refusesBadRequests(t *testing.T, w World) {
 	}
 	wantRunning(t, w)
 }
+
+func noToken(context.Context) (string, error) { return "", nil }

@@ -40,12 +40,13 @@ type Deployer struct {
 	faults    map[string]*fault
 	calls     map[string]int
 	starts    map[string]int
+	tokens    map[string]string // handed over, by key
 	nextPort  int
 }
 
 type instance struct {
 	deploy.Instance
-	request   deploy.Request // without Env: it may hold secrets
+	request   deploy.Request // without Env and Credentials: they may hold secrets
 	behaviour Behaviour
 	looks     int
 	drains    int
@@ -75,7 +76,7 @@ func New(cfg Config) (*Deployer, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Deployer{now: cfg.Now, faults: map[string]*fault{}, calls: map[string]int{}, starts: map[string]int{}, nextPort: 20000}, nil
+	return &Deployer{now: cfg.Now, faults: map[string]*fault{}, calls: map[string]int{}, starts: map[string]int{}, tokens: map[string]string{}, nextPort: 20000}, nil
 }
 
 // enter counts a call and answers with the fault set for it, if any.
@@ -111,9 +112,17 @@ func (d *Deployer) Start(ctx context.Context, r deploy.Request) (deploy.Token, e
 		}
 		return i.Token, nil
 	}
+	if r.Credentials != nil {
+		// A caller's code under our lock: it makes a token and does not come back.
+		token, err := r.Credentials.Token(ctx)
+		if err != nil {
+			return "", err
+		}
+		d.tokens[r.Key] = token
+	}
 	d.starts[r.Key]++
 	d.nextPort++
-	r.Env = nil
+	r.Env, r.Credentials = nil, nil
 	d.instances = append(d.instances, &instance{
 		Instance: deploy.Instance{
 			Token: deploy.Token("mem:" + r.Key), Key: r.Key, Version: r.Version, Commit: r.Commit, Artifact: r.Artifact,

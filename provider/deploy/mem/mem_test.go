@@ -31,6 +31,7 @@ func TestDeployer(t *testing.T) {
 			},
 			Starts:  d.Starts,
 			Builds:  d.Builds,
+			Handed:  func(i deploy.Instance) string { return d.Token(i.Key) },
 			Kill:    func(i deploy.Instance) { _ = d.Kill(i.Token) },
 			Restart: func() deploy.Deployer { return d },
 		}

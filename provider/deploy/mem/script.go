@@ -93,6 +93,13 @@ func (d *Deployer) Starts(key string) int {
 	return d.starts[key]
 }
 
+// Token is the token that was handed to the instance of a key, "" for none.
+func (d *Deployer) Token(key string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tokens[key]
+}
+
 // Calls says how many times a verb was called, refused calls included.
 func (d *Deployer) Calls(verb string) int {
 	d.mu.Lock()

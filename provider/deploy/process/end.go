@@ -182,6 +182,9 @@ func (d *Deployer) ended(i *instance) error {
 		return err
 	}
 	d.releasePort(i.Port)
+	if err := d.takeBack(i.id); err != nil {
+		return fmt.Errorf("removing the token of %s: %w", i.place(), err)
+	}
 	place := d.placeDir(i.Service, i.Environment)
 	if err := d.forgetLogs(filepath.Join(place, "ended"), i); err != nil {
 		return fmt.Errorf("removing old logs of %s: %w", i.Service, err)

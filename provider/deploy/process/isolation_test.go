@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/user"
@@ -65,17 +66,28 @@ func TestIsolation(t *testing.T) {
 		if err != nil || string(b) != testBinary()+"\x00" {
 			t.Errorf("the command line is %q, %v; want the command alone", b, err)
 		}
-		err = filepath.WalkDir(w.cfg.Dir, func(path string, e os.DirEntry, err error) error {
-			if err != nil || e.IsDir() {
-				return err
-			}
-			if b, err := os.ReadFile(path); err != nil || strings.Contains(string(b), "s3cret-value") {
-				t.Errorf("%s holds the secret, or: %v", path, err)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+		if files := holding(t, w.cfg.Dir, "s3cret-value"); len(files) > 0 {
+			t.Errorf("%v hold the secret", files)
+		}
+	})
+
+	t.Run("a token is in one file of the service's own, which goes with it", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		r := w.request("r0", "1.0.0", deploytest.Good)
+		r.Credentials = &deploy.Credentials{Address: "http://127.0.0.1:8200", Token: func(context.Context) (string, error) { return "one-use-token", nil }}
+		token := w.start(t, r)
+		w.until(t, token, deploy.Healthy)
+		if got := handed(t, w.pid(t)); got != "one-use-token" {
+			t.Errorf("the service was handed %q", got)
+		}
+		file := filepath.Join(w.cfg.Dir, "instances", string(token), "run", "token")
+		if diff := cmp.Diff([]string{file}, holding(t, w.cfg.Dir, "one-use-token")); diff != "" {
+			t.Errorf("files that hold the token (-want +got):\n%s", diff)
+		}
+		w.stop(t)
+		if left := holding(t, w.cfg.Dir, "one-use-token"); len(left) > 0 {
+			t.Errorf("the service has ended and its token is in %v", left)
 		}
 	})
 
@@ -145,6 +157,7 @@ func TestIsolation(t *testing.T) {
 		artifact := w.built(t, build, deploy.Built).Artifact
 		r := w.request("r0", "1.0.0", deploytest.Good)
 		r.Artifact, r.Command, r.Env = artifact, []string{"/bin/sh", "server.sh"}, nil
+		r.Credentials = &deploy.Credentials{Address: "http://127.0.0.1:8200", Token: func(context.Context) (string, error) { return "one-use-token", nil }}
 		token := w.start(t, r)
 		home := filepath.Join(w.cfg.Dir, "instances", string(token), "run")
 		want := map[string]string{
@@ -157,6 +170,9 @@ func TestIsolation(t *testing.T) {
 				b, _ := os.ReadFile(path)
 				return string(b) == content
 			})
+		}
+		if got := handed(t, w.pid(t)); got != "one-use-token" {
+			t.Errorf("the other user was handed %q", got)
 		}
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.pid(t)))
 		if err != nil || !strings.Contains(string(status), "\nUid:\t"+strings.Repeat(nobody.Uid+"\t", 3)+nobody.Uid+"\n") {
@@ -240,4 +256,70 @@ func currentUser(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return u.Username
+}
+
+// holding lists the files below a folder that hold a word.
+func holding(t *testing.T, dir, word string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if strings.Contains(string(b), word) {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// handed reads the token of a process where its environment says, "" where that
+// says nothing, and asks the kernel who may read it.
+func handed(t *testing.T, pid int) string {
+	t.Helper()
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for _, entry := range strings.Split(strings.TrimSuffix(string(environ), "\x00"), "\x00") {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	path := env[deploy.TokenFileVariable]
+	if path == "" {
+		if address := env[deploy.AddressVariable]; address != "" {
+			t.Errorf("the process has the address %s and no token", address)
+		}
+		return ""
+	}
+	if env[deploy.AddressVariable] == "" {
+		t.Error("the process has a token and no address")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := func(i os.FileInfo) uint32 { return i.Sys().(*syscall.Stat_t).Uid }
+	if file.Mode() != 0o600 || owner(file) != owner(process) {
+		t.Errorf("the token has mode %v and belongs to %d; want -rw------- and %d, whose process it is", file.Mode(), owner(file), owner(process))
+	}
+	token := strings.TrimSpace(string(text))
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || strings.Contains(string(cmdline), token) || strings.Contains(string(environ), token) {
+		t.Errorf("the token is in the command line or the environment, or: %v", err)
+	}
+	return token
 }

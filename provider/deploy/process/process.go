@@ -20,7 +20,7 @@
 //	lock                                 held while a Deployer is open: one at a time
 //	instances/<id>/request.json          what was asked, without the environment's values
 //	              /status.json           what was seen: process, health, end
-//	              /run/                  the service's home; its claim
+//	              /run/                  the service's home; its claim, the one-use token of its credentials
 //	              /log                   what it wrote, cut at Config.MaxLog; the last 20 are kept
 //	services/<service>/<environment>/    live/<id> for each instance that has not ended, ended/… for the others,
 //	                                     roles.json: which one serves, which ones drain

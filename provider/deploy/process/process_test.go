@@ -33,6 +33,7 @@ func TestDeployer(t *testing.T) {
 			},
 			Starts: func(key string) int { return count(t, w.starts, key) },
 			Builds: func(commit string) int { return count(t, w.builds, commit) },
+			Handed: func(i deploy.Instance) string { return handed(t, i.PID) },
 			Kill:   func(i deploy.Instance) { _ = syscall.Kill(i.PID, syscall.SIGKILL) },
 			Restart: func() deploy.Deployer {
 				w.restart(t)

@@ -47,9 +47,17 @@ func (d *Deployer) Start(ctx context.Context, r deploy.Request) (deploy.Token, e
 	if err != nil {
 		return "", err
 	}
+	env := d.instanceEnv(i, r.Env)
+	if r.Credentials != nil {
+		file, err := d.handOver(ctx, i, *r.Credentials)
+		if err != nil {
+			return "", fmt.Errorf("handing credentials to %s: %w", i.place(), err)
+		}
+		env[deploy.AddressVariable], env[deploy.TokenFileVariable] = r.Credentials.Address, file
+	}
 	c, err := d.spawn(ctx, spawn{
 		script: serviceScript, run: filepath.Join(d.instanceDir(id), "run"), dir: dir,
-		log: filepath.Join(d.instanceDir(id), "log"), command: r.Command, env: d.instanceEnv(i, r.Env),
+		log: filepath.Join(d.instanceDir(id), "log"), command: r.Command, env: env,
 	})
 	if err != nil {
 		return "", fmt.Errorf("starting %s: %w", i.place(), err)
