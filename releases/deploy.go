@@ -53,11 +53,7 @@ func (d *deployer) Start(ctx context.Context, t run.Task) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token, err := p.Start(ctx, deploy.Request{
-		Key: key(t), Service: rel.Service, Environment: in.Environment, Version: rel.Version, Commit: rel.Commit,
-		Artifact: rel.frozen.Artifact, Command: rel.frozen.Command, Env: rel.frozen.Env,
-		Health: rel.frozen.Health, Drain: rel.frozen.Drain,
-	})
+	token, err := p.Start(ctx, d.r.request(rel, in.Environment, key(t)))
 	return string(token), err
 }
 
@@ -105,6 +101,10 @@ func (d *deployer) Observe(ctx context.Context, t run.Task, token string) (run.O
 	if token == olderToken {
 		return run.Observation{State: run.Failed, Message: "a newer version runs there", Output: deployed{Older: true}}, nil
 	}
+	var in stepInput
+	if err := t.Decode(&in); err != nil {
+		return run.Observation{}, err
+	}
 	rel, err := d.subject(ctx, t)
 	if err != nil {
 		return run.Observation{}, err
@@ -120,7 +120,7 @@ func (d *deployer) Observe(ctx context.Context, t run.Task, token string) (run.O
 		}
 	}
 	if found.Verdict != "" {
-		return remove(ctx, p, deploy.Token(token), found)
+		return d.remove(ctx, p, rel, in.Environment, deploy.Token(token), found)
 	}
 	o, err := p.Observe(ctx, deploy.Token(token))
 	if err != nil {
@@ -138,9 +138,9 @@ func (d *deployer) Observe(ctx context.Context, t run.Task, token string) (run.O
 		return run.Observation{
 			State: run.Succeeded, Message: o.Message, Lines: o.Lines,
 			Output: deployed{Address: o.Address, Evidence: o.Evidence},
-		}, nil
+		}, d.r.recall(ctx, p, rel.Service, in.Environment)
 	case deploy.Failed, deploy.Gone:
-		return judge(o), nil
+		return judge(o), d.r.recall(ctx, p, rel.Service, in.Environment)
 	}
 	return run.Observation{State: run.Running, Message: o.Message, Lines: o.Lines}, nil
 }
@@ -163,7 +163,7 @@ func judge(o deploy.Observation) run.Observation {
 }
 
 // remove ends a candidate that was found bad, and fails the step with the verdict.
-func remove(ctx context.Context, p deploy.Deployer, token deploy.Token, out deployed) (run.Observation, error) {
+func (d *deployer) remove(ctx context.Context, p deploy.Deployer, rel *Release, environment string, token deploy.Token, out deployed) (run.Observation, error) {
 	progress, err := p.Discard(ctx, token)
 	if err != nil {
 		return run.Observation{}, err
@@ -171,7 +171,8 @@ func remove(ctx context.Context, p deploy.Deployer, token deploy.Token, out depl
 	if progress == deploy.Pending {
 		return run.Observation{State: run.Running, Message: out.Verdict + "; it is being removed"}, nil
 	}
-	return run.Observation{State: run.Failed, Retryable: out.Retryable, Message: out.Verdict, Output: out}, nil
+	o := run.Observation{State: run.Failed, Retryable: out.Retryable, Message: out.Verdict, Output: out}
+	return o, d.r.recall(ctx, p, rel.Service, environment)
 }
 
 // Cancel removes a candidate that never served. One that serves stays: the
@@ -196,7 +197,7 @@ func (d *deployer) Cancel(ctx context.Context, t run.Task, token string) error {
 		}
 		i := slices.IndexFunc(instances, func(i deploy.Instance) bool { return i.Key == key(t) })
 		if i < 0 {
-			return nil
+			return d.r.recall(ctx, p, rel.Service, in.Environment)
 		}
 		token = string(instances[i].Token)
 	}
@@ -206,6 +207,8 @@ func (d *deployer) Cancel(ctx context.Context, t run.Task, token string) error {
 		return nil
 	case err == nil && progress == deploy.Pending:
 		return nightporter.E(nightporter.Unavailable, "the candidate is being removed")
+	case err != nil:
+		return err
 	}
-	return err
+	return d.r.recall(ctx, p, rel.Service, in.Environment)
 }

@@ -45,6 +45,9 @@ func (r *Releases) Undeploy(ctx context.Context, environment, _ string) (Handove
 		if progress == deploy.Pending {
 			return Handover{State: run.Running, Message: p.Service + " finishes its requests"}, nil
 		}
+		if err := r.recall(ctx, d, p.Service, environment); err != nil {
+			return Handover{}, err
+		}
 		if err := r.sleep(ctx, p); err != nil {
 			return Handover{}, err
 		}
@@ -80,10 +83,7 @@ func (r *Releases) wakeUp(ctx context.Context, p Placement, runID string) (Hando
 	}
 	// A candidate that was removed is an earlier attempt's: this one is the next.
 	for n := 1; ; n++ {
-		token, err := d.Start(ctx, deploy.Request{
-			Key: fmt.Sprintf("dawn/%s/%s/%d", runID, p.Service, n), Service: p.Service, Environment: p.Environment, Version: rel.Version, Commit: rel.Commit,
-			Artifact: rel.frozen.Artifact, Command: rel.frozen.Command, Env: rel.frozen.Env, Health: rel.frozen.Health, Drain: rel.frozen.Drain,
-		})
+		token, err := d.Start(ctx, r.request(rel, p.Environment, fmt.Sprintf("dawn/%s/%s/%d", runID, p.Service, n)))
 		if err != nil {
 			return Handover{}, fmt.Errorf("start %s in %s: %w", p.Service, p.Environment, err)
 		}
@@ -107,12 +107,18 @@ func (r *Releases) takeOver(ctx context.Context, d deploy.Deployer, p Placement,
 		if err != nil || progress == deploy.Pending {
 			return Handover{State: run.Running, Message: p.Service + " is taking over"}, err
 		}
+		if err := r.recall(ctx, d, p.Service, p.Environment); err != nil {
+			return Handover{}, err
+		}
 		return Handover{State: run.Succeeded}, r.awake(ctx, p, o)
 	case deploy.Starting:
 		return Handover{State: run.Running, Message: p.Service + " is starting"}, nil
 	case deploy.Failed:
 		if progress, err := d.Discard(ctx, token); err != nil || progress == deploy.Pending {
 			return Handover{State: run.Running, Message: p.Service + " is being removed", Lines: o.Lines}, err
+		}
+		if err := r.recall(ctx, d, p.Service, p.Environment); err != nil {
+			return Handover{}, err
 		}
 	}
 	return Handover{State: run.Failed, Message: fmt.Sprintf("%s %s: %s", p.Service, p.Version, o.Message), Lines: o.Lines}, nil

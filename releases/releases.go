@@ -51,6 +51,8 @@ type Config struct {
 	Source    Source                     // nil where nothing is built here
 	Tell      Teller                     // nil for nobody
 	Night     Night                      // nil where no environment sleeps
+	Lend      Lender                     // nil where no credentials are handed over
+	Recall    Recaller                   // takes back what Lend gave; nil only with it
 	// Page is the address of a release's page, for messages; nil for none.
 	Page func(id string) string
 	// Now is the clock of reminders: the schedules' clock. nil means time.Now.

@@ -87,7 +87,8 @@ type App struct {
 	handler   http.Handler
 
 	auditKey atomic.Pointer[audit.Key]
-	values   values // behind references of the configuration
+	values   values                 // behind references of the configuration
+	listens  atomic.Pointer[string] // the URL that it listens at, once it does
 }
 
 // spine lists the tables of everything below the capabilities.
@@ -315,6 +316,14 @@ func (a *App) dataDir(name string) (string, error) {
 		return "", fmt.Errorf("make the folder %s: %w", name, err)
 	}
 	return dir, nil
+}
+
+// address is where services find us: where people do, or else where we listen.
+func (a *App) address() string {
+	if listens := a.listens.Load(); listens != nil && a.config.Load().URL == "" {
+		return *listens
+	}
+	return a.page("")
 }
 
 // page is the address of one of our pages, for messages.

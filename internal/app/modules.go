@@ -17,6 +17,7 @@ import (
 	provider "nightporter.dev/nightporter/provider/database"
 	"nightporter.dev/nightporter/provider/database/mysql"
 	"nightporter.dev/nightporter/provider/database/postgres"
+	"nightporter.dev/nightporter/provider/deploy"
 	"nightporter.dev/nightporter/provider/forge"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/repos"
@@ -54,7 +55,7 @@ func (a *App) makeModules() (err error) {
 	}
 	a.modules.releases, err = releases.New(releases.Config{
 		Gate: a.gate, Runs: a.runs, Catalog: a.catalog, Deployers: p.Deployers, Forges: as[forge.Tagger](p.Forges), Source: p.Source,
-		Tell: a, Night: a, Page: func(id string) string { return a.page("/releases/" + id) }, Now: a.clock.Now, Log: a.log,
+		Tell: a, Night: a, Lend: lend{a}, Recall: recall{a}, Page: func(id string) string { return a.page("/releases/" + id) }, Now: a.clock.Now, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -82,6 +83,29 @@ func (d drain) Drain(ctx context.Context, environment, _ string) (environments.H
 
 func (d enrol) Enrol(ctx context.Context, environment, _ string, output func(context.Context, string) ([]byte, error)) (environments.Handover, error) {
 	return handover(d.e.Enrol(ctx, environment, output), "the databases are back in use")
+}
+
+// What an instance reads its credentials with: a token of its own, wrapped, for as
+// long as it lives.
+type (
+	lend   struct{ a *App }
+	recall struct{ a *App }
+)
+
+func (l lend) Lend(service, environment, key string, within time.Duration) *deploy.Credentials {
+	spec := identity.Instance{Service: service, Environment: environment, Key: key}.Spec(within)
+	return &deploy.Credentials{
+		Address: l.a.address(),
+		Token:   func(ctx context.Context) (string, error) { return l.a.vault.HandOver(ctx, spec, within) },
+	}
+}
+
+func (r recall) Recall(ctx context.Context, service, environment string, living []string) error {
+	if err := r.a.identity.Recall(ctx, service, environment, living); err != nil {
+		return err
+	}
+	r.a.reaper.Wake() // the logins go now, not when it next looks
+	return nil
 }
 
 // handover says how a part went that answers unavailable while it goes on.

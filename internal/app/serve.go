@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -139,6 +141,8 @@ func (a *App) announce(o ServeOptions, address string) error {
 		scheme = "https"
 	}
 	a.log.Info("listening", "address", scheme+"://"+address, "version", o.Version)
+	reach := scheme + "://" + reachable(address)
+	a.listens.Store(&reach)
 	if o.Dev {
 		token, err := a.RootToken(context.Background(), o.DevToken)
 		if err != nil {
@@ -157,6 +161,16 @@ func (a *App) announce(o ServeOptions, address string) error {
 		return fmt.Errorf("write the address file: %w", err)
 	}
 	return os.Rename(part, o.AddressFile)
+}
+
+// reachable is where a program on this machine reaches an address that is
+// listened on: an unspecified host means all of them.
+func reachable(address string) string {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || !ap.Addr().IsUnspecified() {
+		return address
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ap.Port())))
 }
 
 func serveUntil(ctx context.Context, s *http.Server, l net.Listener, t config.TLS) error {

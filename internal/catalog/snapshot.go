@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"nightporter.dev/nightporter"
@@ -149,13 +150,29 @@ type Service struct {
 	Deploy       Deploy
 	Health       Health
 	// Credentials are the paths of leased credentials that are handed to the
-	// service: "database/creds/ledger".
+	// service: "database/creds/ledger-{environment}". See [Service.CredentialsIn].
 	Credentials []string
 	Dashboards  []string // files in the repository
 	Rules       []string // files in the repository
 	// Approval overrules the environment's rule for this service, by the name
 	// of the environment.
 	Approval map[string]Approval
+}
+
+// CredentialsIn are the paths of the credentials that the service is handed in an
+// environment.
+func (s Service) CredentialsIn(environment string) []string {
+	paths := make([]string, len(s.Credentials))
+	for i, path := range s.Credentials {
+		paths[i] = InEnvironment(path, environment)
+	}
+	return paths
+}
+
+// InEnvironment fills the name of an environment in where a text of the
+// configuration says "{environment}".
+func InEnvironment(text, environment string) string {
+	return strings.ReplaceAll(text, "{environment}", environment)
 }
 
 // Artifact says what is deployed.

@@ -214,6 +214,18 @@ func (w *World) Stages(service string) [][]string {
 	return stages
 }
 
+// EnvironmentsOf names the environments that a service may be deployed to, those
+// of the pipeline and others.
+func (w *World) EnvironmentsOf(service string) (names []string) {
+	s := w.services[service]
+	for _, e := range w.s.Environments {
+		if len(s.Environments) == 0 || slices.Contains(s.Environments, e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
 // Production names the production environments in the order of the pipeline.
 func (w *World) Production() iter.Seq[string] {
 	return func(yield func(string) bool) {

@@ -40,7 +40,8 @@ type Service struct {
 
 	// Leased credentials that it gets: `[database/creds/ledger]`. They are
 	// handed over as a wrapped one-use token in a file, or by Kubernetes login,
-	// never in values or arguments.
+	// never in values or arguments. `{environment}` is filled in:
+	// `[database/creds/ledger-{environment}]`.
 	Credentials []string `yaml:"credentials"`
 
 	// Grafana dashboards in the repository: `[dashboards/ledger.json]`.
@@ -103,8 +104,8 @@ type Deploy struct {
 	// Process and command: the folder in the repository.
 	Dir string `yaml:"dir" jsonschema:"default=."`
 
-	// Process and command: variables of its environment. Secrets do not belong
-	// here.
+	// Process and command: variables of its environment, with `{environment}`
+	// filled in. Secrets do not belong here.
 	Env map[string]string `yaml:"env"`
 
 	// Process: how long an old process may take to finish its requests.

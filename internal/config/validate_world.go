@@ -111,9 +111,7 @@ func (v *validator) services() {
 			v.fail(at+".artifact", "add image", "there is nothing to wait for without an image")
 		}
 		for j, c := range s.Credentials {
-			if !strings.Contains(c, "/") {
-				v.fail(catalog.At(at+".credentials", j), "write database/creds/"+c, "%q is not a path of credentials", c)
-			}
+			v.credentials(catalog.At(at+".credentials", j), c)
 		}
 		for _, list := range []struct {
 			key   string
@@ -130,6 +128,27 @@ func (v *validator) services() {
 				}
 			}
 		}
+	}
+}
+
+// ours starts the paths that hold no credentials of services.
+var ours = []string{"api/", "auth/", "sys/", "identity/", "cubbyhole/"}
+
+// credentials checks a path of credentials: one thing to read, whatever the
+// environment is called.
+func (v *validator) credentials(at, path string) {
+	plain := strings.ReplaceAll(path, "{environment}", "e")
+	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@"
+	segment := func(s string) bool {
+		return s != "" && s != "." && s != ".." && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(safe, r) })
+	}
+	switch {
+	case !strings.Contains(path, "/"):
+		v.fail(at, "write database/creds/"+path, "%q is not a path of credentials", path)
+	case slices.ContainsFunc(strings.Split(plain, "/"), func(s string) bool { return !segment(s) }):
+		v.fail(at, "write database/creds/ledger, or database/creds/ledger-{environment}", "%q is not the path of one thing", path)
+	case slices.ContainsFunc(ours, func(p string) bool { return strings.HasPrefix(path, p) }):
+		v.fail(at, "name a path of a secrets engine", "%q holds no credentials", path)
 	}
 }
 

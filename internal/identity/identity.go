@@ -163,6 +163,17 @@ func (i *Identity) LoadPolicies(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, s := range world.Services() {
+		for _, env := range world.EnvironmentsOf(s.Name) {
+			if paths := s.CredentialsIn(env); len(paths) > 0 {
+				b, err := policy.Instance(s.Name, env, paths)
+				if err != nil {
+					return err
+				}
+				generated = append(generated, b)
+			}
+		}
+	}
 	texts := map[string]string{policy.DefaultName: policy.DefaultText, policy.WrappingName: policy.WrappingText}
 	err = i.cfg.DB.View(ctx, func(tx *store.Tx) error {
 		return tx.Each(ctx, `SELECT name, text FROM policy`, nil, func(scan func(...any) error) error {
@@ -196,7 +207,18 @@ func (i *Identity) LoadPolicies(ctx context.Context) error {
 // written.
 func (i *Identity) Generated(name string) bool {
 	return name == policy.ViewerName || name == policy.DeveloperName || name == policy.OperatorName ||
-		slices.ContainsFunc(i.cfg.Catalog.Current().Teams(), func(t catalog.Team) bool { return policy.OwnerName(t.Name) == name })
+		slices.ContainsFunc(i.cfg.Catalog.Current().Teams(), func(t catalog.Team) bool { return policy.OwnerName(t.Name) == name }) ||
+		i.ofInstance(name)
+}
+
+// ofInstance says that a policy is one that the instances of a service have.
+func (i *Identity) ofInstance(name string) bool {
+	world := i.cfg.Catalog.Current()
+	return slices.ContainsFunc(world.Services(), func(s catalog.Service) bool {
+		return len(s.Credentials) > 0 && slices.ContainsFunc(world.EnvironmentsOf(s.Name), func(env string) bool {
+			return policy.InstanceName(s.Name, env) == name
+		})
+	})
 }
 
 // PutPolicy writes a policy. Errors: invalid with line and column for a text that

@@ -61,8 +61,11 @@ type Spec struct {
 	MaxTTL      time.Duration // 0 means DefaultTTL
 	ExplicitMax time.Duration // a limit that a period does not lift either; 0 for none
 	Period      time.Duration // renewed by this much, for ever; 0 for none
-	Uses        int           // 0 means any number
-	Fixed       bool          // not renewable
+	// Unopened bounds the first life of a periodic token that is handed over
+	// wrapped: whoever opens it renews it. 0 means the period.
+	Unopened time.Duration
+	Uses     int  // 0 means any number
+	Fixed    bool // not renewable
 	// Networks are the addresses that may use it; nil means all.
 	Networks []netip.Prefix
 	// ID is a token of the caller's choice, for --dev-root-token-id; "" makes
@@ -176,6 +179,9 @@ func (i *Identity) Create(ctx context.Context, tx *gate.Tx, s Spec) (token strin
 	}
 	if ttl > 0 {
 		info.Lease.ExpiresAt = tx.Now().Add(ttl)
+		if s.Unopened > 0 && s.Period > 0 {
+			info.Lease.ExpiresAt = tx.Now().Add(min(ttl, s.Unopened))
+		}
 		if limit > 0 {
 			info.Lease.MaxAt = tx.Now().Add(limit)
 		}
@@ -384,6 +390,20 @@ func (i *Identity) Renew(ctx context.Context, tx *gate.Tx, accessor string, incr
 	info.Lease.ExpiresAt, capped, err = lease.Renew(ctx, tx.Tx, accessor, increment, tx.Now())
 	info.Lease.RenewedAt = tx.Now()
 	return info, capped, err
+}
+
+// Opened starts the life of a token that was handed over wrapped, now that
+// somebody has opened it: until then a periodic one may live for less than its
+// period. Of one that is dead, or whose life has started, it changes nothing.
+func (i *Identity) Opened(ctx context.Context, tx *gate.Tx, accessor string) error {
+	info, err := Find(ctx, tx.Tx, accessor)
+	if err == nil && info.Period > 0 && info.Lease.TTL() < info.Period {
+		_, _, err = i.Renew(ctx, tx, accessor, 0)
+	}
+	if nightporter.CodeOf(err) == nightporter.NotFound {
+		return nil
+	}
+	return err
 }
 
 // Revoke ends a token and its tree within the caller's change.

@@ -18,6 +18,41 @@ const (
 // OwnerName is the name of the bundle of the services that a team owns.
 func OwnerName(team string) string { return "service-owner-" + strings.ToLower(team) }
 
+// InstanceName is the name of the policy of a service's instances in an
+// environment.
+func InstanceName(service, environment string) string {
+	return "instance-" + strings.ToLower(service) + "@" + strings.ToLower(environment)
+}
+
+// Instance writes the policy of a service's instances in an environment: they
+// read the credentials at paths, and look after their own token and leases.
+func Instance(service, environment string, paths []string) (Bundle, error) {
+	var own []bundleRule
+	for _, path := range paths {
+		for segment := range strings.SplitSeq(path, "/") {
+			if err := segmentName("path of credentials", segment); err != nil {
+				return Bundle{}, err
+			}
+		}
+		own = append(own, bundleRule{path, canRead})
+	}
+	for what, name := range map[string]string{"service": service, "environment": environment} {
+		if err := segmentName(what, name); err != nil {
+			return Bundle{}, err
+		}
+	}
+	return Bundle{
+		InstanceName(service, environment),
+		"Reads the credentials of " + service + " in " + environment + ".",
+		write([]section{
+			{"The credentials of " + service + " in " + environment + ".", own},
+			{"Its own token, and the leases that it knows.", append(
+				rules(canRead, "auth/token/lookup-self"),
+				rules(press, "auth/token/renew-self", "sys/wrapping/unwrap", "sys/leases/renew", "sys/leases/lookup")...)},
+		}),
+	}, nil
+}
+
 // BundleConfig is what role bundles are generated from: the catalog.
 type BundleConfig struct {
 	// NonProduction are the environments that developers may change by

@@ -99,6 +99,7 @@ type options struct {
 	backends []vault.Backend
 	people   []catalog.Person
 	teams    []catalog.Team
+	world    catalog.Snapshot // instead of people and teams
 	revokers map[lease.Kind]lease.Revoker
 }
 
@@ -126,7 +127,10 @@ func openWith(t testing.TB, o options) *house {
 	h.policies, err = policy.NewSet(policy.Config{Now: h.clock.Now})
 	must(err)
 	cat := &catalog.Catalog{}
-	_, err = cat.Load(catalog.Snapshot{People: o.people, Teams: o.teams})
+	if o.people != nil || o.teams != nil {
+		o.world.People, o.world.Teams = o.people, o.teams
+	}
+	_, err = cat.Load(o.world)
 	must(err)
 	h.identity, err = identity.New(identity.Config{DB: h.db, Policies: h.policies, Catalog: cat, Now: h.clock.Now})
 	must(err)

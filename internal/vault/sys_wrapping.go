@@ -53,6 +53,34 @@ func (v *Vault) wrap(ctx context.Context, r *Request, resp *Response, ttl time.D
 	return v.putAway(ctx, w)
 }
 
+// HandOver makes a token for somebody who did not ask for it, and returns another
+// one that opens it, once and within ttl. Nobody else ever sees the first.
+func (v *Vault) HandOver(ctx context.Context, spec identity.Spec, ttl time.Duration) (token string, err error) {
+	ctx = system(ctx, nightporter.ActorFrom(ctx).Cause())
+	var made string
+	var info identity.Info
+	action := nightporter.Action{Name: "token.handover"}
+	err = v.cfg.Gate.Do(ctx, action, nightporter.Resource{Kind: "token", ID: spec.DisplayName}, func(tx *gate.Tx) (err error) {
+		made, info, err = v.cfg.Identity.Create(ctx, tx, spec)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	auth := authOf(made, info, info.Lease.IssuedAt)
+	if info.Period > 0 {
+		auth.LeaseDuration = seconds(info.Period) // which starts when it is opened
+	}
+	answer := Response{Auth: auth}
+	resp, err := v.putAway(ctx, wrapped{
+		Path: spec.Path, At: v.cfg.Now().UTC(), TTL: ttl, Answer: answer.envelope(""), Accessor: info.Accessor,
+	})
+	if err != nil {
+		return "", err
+	}
+	return resp.wrap.Token, nil
+}
+
 func (v *Vault) putAway(ctx context.Context, w wrapped) (*Response, error) {
 	token := identity.NewToken(identity.Wrapping)
 	text, err := json.Marshal(w)
@@ -114,6 +142,11 @@ func (v *Vault) open(ctx context.Context, token string) (w wrapped, err error) {
 			return err
 		}
 		tx.Detail("path", w.Path)
+		if w.Accessor != "" {
+			if err := v.cfg.Identity.Opened(ctx, tx, w.Accessor); err != nil {
+				return err
+			}
+		}
 		return v.cfg.Identity.Revoke(ctx, tx, info.Accessor, "opened")
 	})
 	return w, err

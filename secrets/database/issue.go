@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -179,6 +180,11 @@ func (b *Backend) hand(ctx context.Context, r *vault.Request, c *connection, w w
 	w.display = "token"
 	if r.Token != nil {
 		w.lease.Parent, w.display = r.Token.Accessor, r.Token.DisplayName
+		if i, ok := r.Token.Instance(); ok {
+			// A service's own: who has it, and where, also in a database that
+			// belongs to no environment.
+			w.lease.Owner, w.lease.Environment = i.Service, cmp.Or(environment, i.Environment)
+		}
 	}
 	creds, err := e.issue(ctx, e.server(c.ID), w, r.Do)
 	if err != nil {
