@@ -49,6 +49,13 @@ func TestEachMethodAsksForItsRoute(t *testing.T) {
 		{"freeze", "PUT /api/freezes/prod", `{"until":"2026-12-24T17:00:00Z","reason":"holidays"}`, ``, func(ctx context.Context, c *C) error {
 			return c.Freeze(ctx, "prod", until, "holidays")
 		}},
+		{"approve past a freeze", "POST /api/releases/rel_1/approve", `{"comment":"fine","override_freeze":"fire"}`, `{}`, func(ctx context.Context, c *C) error {
+			return ignore(c.Approve(client.WithFreezeOverride(ctx, "fire"), "rel_1", "fine"))
+		}},
+		{"a rejection passes nothing", "POST /api/releases/rel_1/reject", `{"comment":"no"}`, `{}`, func(ctx context.Context, c *C) error {
+			return ignore(c.Reject(client.WithFreezeOverride(ctx, "fire"), "rel_1", "no"))
+		}},
+		{"freezes", "GET /api/freezes?limit=1000", "", `{"items":[]}`, func(ctx context.Context, c *C) error { return ignore(c.Freezes(ctx)) }},
 		{"unfreeze", "DELETE /api/freezes/prod", ``, ``, func(ctx context.Context, c *C) error { return c.Unfreeze(ctx, "prod") }},
 		{"versions", "GET /api/versions?limit=1000&repo=github%2Fledger", "", `{"items":[{"repo":"github/ledger","place":3,"version":"1.4.0"}]}`, func(ctx context.Context, c *C) error {
 			return ignore(client.Collect(c.Versions(ctx, repo)))

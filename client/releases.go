@@ -28,9 +28,11 @@ type Cell struct {
 	Commit  string `json:"commit,omitempty"`
 	// State is none, healthy, deploying, waiting, held, rolled_back, failed or
 	// unknown.
-	State    string                `json:"state"`
-	Since    time.Time             `json:"since,omitzero"`
-	Release  string                `json:"release,omitempty"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since,omitzero"`
+	Release string    `json:"release,omitempty"`
+	// Frozen is set while no deployment to the environment starts.
+	Frozen   *Freeze               `json:"frozen,omitempty"`
 	Evidence *nightporter.Evidence `json:"evidence,omitempty"`
 }
 
@@ -95,6 +97,30 @@ type ReleaseDetail struct {
 	Changes      []Change    `json:"changes"`
 	Work         *Run        `json:"work,omitempty"`
 	Environments []Placement `json:"environments"`
+	// Freezes are in force in environments that it still has to enter.
+	Freezes []Freeze `json:"freezes,omitempty"`
+	// Overrides say why it may pass a freeze.
+	Overrides []FreezeOverride `json:"overrides,omitempty"`
+}
+
+// Freeze is a reason why no deployment to an environment starts until a time.
+type Freeze struct {
+	Environment string    `json:"environment"`
+	From        time.Time `json:"from"`
+	Until       time.Time `json:"until"`
+	Reason      string    `json:"reason"`
+	Person      string    `json:"person,omitempty"` // "" for one of the configuration
+	Source      string    `json:"source"`           // api or file
+	// InForce is false for one of the configuration that has not begun.
+	InForce bool `json:"in_force"`
+}
+
+// FreezeOverride is somebody's reason to deploy although an environment is frozen.
+type FreezeOverride struct {
+	Environment string    `json:"environment"`
+	Reason      string    `json:"reason"`
+	Person      string    `json:"person"`
+	At          time.Time `json:"at"`
 }
 
 // Vote is one person's word on a release.
@@ -157,10 +183,29 @@ func (c *Client) Release(ctx context.Context, id string) (*ReleaseDetail, error)
 type verbBody struct {
 	Comment     string `json:"comment,omitempty"`
 	Environment string `json:"environment,omitempty"`
+	// OverrideFreeze is set from the context, for the verbs that deploy.
+	OverrideFreeze string `json:"override_freeze,omitempty"`
+}
+
+type overrideKey struct{}
+
+// WithFreezeOverride makes Approve, Retry, Promote and Deploy pass a freeze, for a
+// reason. It needs a policy of its own.
+func WithFreezeOverride(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, overrideKey{}, reason)
+}
+
+func freezeOverride(ctx context.Context) string {
+	reason, _ := ctx.Value(overrideKey{}).(string)
+	return reason
 }
 
 func (c *Client) verb(ctx context.Context, id, verb string, body verbBody) (Accepted, error) {
 	var out Accepted
+	switch verb {
+	case "approve", "retry", "promote":
+		body.OverrideFreeze = freezeOverride(ctx)
+	}
 	err := c.call(ctx, http.MethodPost, "/api/releases/"+escape(id)+"/"+verb, nil, body, &out)
 	return out, err
 }
@@ -199,7 +244,8 @@ func (c *Client) Deploy(ctx context.Context, service, version, environment strin
 	err := c.call(ctx, http.MethodPost, "/api/services/"+escape(service)+"/deploy", nil, struct {
 		Version     string `json:"version"`
 		Environment string `json:"environment"`
-	}{version, environment}, &out)
+		Override    string `json:"override_freeze,omitempty"`
+	}{version, environment, freezeOverride(ctx)}, &out)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +264,13 @@ func (c *Client) Unhold(ctx context.Context, service string) error {
 	return c.call(ctx, http.MethodDelete, "/api/services/"+escape(service)+"/hold", nil, nil, nil)
 }
 
-// Freeze keeps everything out of an environment until a time.
+// Freezes lists the freezes in force, and those that the configuration has for
+// later.
+func (c *Client) Freezes(ctx context.Context) ([]Freeze, error) {
+	return all[Freeze](ctx, c, "/api/freezes")
+}
+
+// Freeze lets no deployment to an environment start until a time.
 func (c *Client) Freeze(ctx context.Context, environment string, until time.Time, reason string) error {
 	return c.call(ctx, http.MethodPut, "/api/freezes/"+escape(environment), nil, struct {
 		Until  time.Time `json:"until"`

@@ -3,6 +3,7 @@ package releases
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/internal/gate"
@@ -14,12 +15,21 @@ import (
 // network that failed is not a bad version, and after a rollback the same version
 // may be tried again. It lifts the mark "bad". It returns the new run.
 func (r *Releases) Retry(ctx context.Context, id string) (string, error) {
+	return r.OverrideFreeze("").Retry(ctx, id)
+}
+
+// Retry is [Releases.Retry] past the freezes of the environments that are left.
+func (o Overriding) Retry(ctx context.Context, id string) (string, error) {
+	r := o.r
 	var rel *Release
 	err := r.cfg.Gate.Look(ctx, func(tx *store.Tx) (err error) {
 		rel, err = Get(ctx, tx, id)
 		return err
 	})
 	if err != nil {
+		return "", err
+	}
+	if err := o.may(ctx, r.environments(rel)...); err != nil {
 		return "", err
 	}
 	runID := ""
@@ -49,7 +59,7 @@ func (r *Releases) Retry(ctx context.Context, id string) (string, error) {
 			return nightporter.E(nightporter.Conflict, "%s %s runs everywhere it should", rel.Service, rel.Version)
 		}
 		// A vote was for the attempt that people saw.
-		for _, stmt := range []string{`DELETE FROM release_vote WHERE release_id = ?`, `DELETE FROM release_wait WHERE release_id = ?`} {
+		for _, stmt := range []string{`DELETE FROM release_vote WHERE release_id = ?`, `DELETE FROM release_wait WHERE release_id = ?`, `DELETE FROM release_override WHERE release_id = ?`} {
 			if _, err := tx.Exec(ctx, stmt, id); err != nil {
 				return err
 			}
@@ -59,6 +69,9 @@ func (r *Releases) Retry(ctx context.Context, id string) (string, error) {
 		}
 		runID, err = r.cfg.Runs.Start(ctx, tx, run.Spec{Kind: runKind, Subject: nightporter.Resource{Kind: "release", ID: id}, Steps: steps})
 		if err != nil {
+			return err
+		}
+		if err := o.write(ctx, tx, id, r.environments(rel)...); err != nil {
 			return err
 		}
 		state := Deploying
@@ -71,6 +84,14 @@ func (r *Releases) Retry(ctx context.Context, id string) (string, error) {
 		return err
 	})
 	return runID, err
+}
+
+// environments are those that a release is for.
+func (r *Releases) environments(rel *Release) []string {
+	if rel.Target != "" {
+		return []string{rel.Target}
+	}
+	return slices.Concat(r.cfg.Catalog.Current().Stages(rel.Service)...)
 }
 
 // first is the environment whose path rules acting on a whole release.
@@ -90,7 +111,16 @@ func (r *Releases) first(rel *Release) string {
 // newer than what runs there. It lifts the mark "bad". Production still asks for
 // its approval. It returns the new release.
 func (r *Releases) Promote(ctx context.Context, service, version, environment string) (*Release, error) {
-	return r.bring(ctx, service, environment, "promote", Promotion, func(tx *gate.Tx) (*Release, error) {
+	return r.OverrideFreeze("").Promote(ctx, service, version, environment)
+}
+
+// Promote is [Releases.Promote] past a freeze of the environment.
+func (o Overriding) Promote(ctx context.Context, service, version, environment string) (*Release, error) {
+	r := o.r
+	if err := o.may(ctx, environment); err != nil {
+		return nil, err
+	}
+	return r.bring(ctx, service, environment, "promote", Promotion, o, func(tx *gate.Tx) (*Release, error) {
 		rel, err := r.built(ctx, tx.Tx, service, version)
 		if err != nil {
 			return nil, err
@@ -105,7 +135,7 @@ func (r *Releases) Promote(ctx context.Context, service, version, environment st
 // was healthy there and is not the present one. It asks nobody for an approval,
 // and marks the present version bad. It returns the new release.
 func (r *Releases) Rollback(ctx context.Context, service, environment, reason string) (*Release, error) {
-	return r.bring(ctx, service, environment, "rollback", Rollback, func(tx *gate.Tx) (*Release, error) {
+	return r.bring(ctx, service, environment, "rollback", Rollback, Overriding{r: r}, func(tx *gate.Tx) (*Release, error) {
 		now, err := PlacementOf(ctx, tx.Tx, service, environment)
 		if err != nil {
 			return nil, err
@@ -138,7 +168,7 @@ func (r *Releases) Rollback(ctx context.Context, service, environment, reason st
 	})
 }
 
-func (r *Releases) bring(ctx context.Context, service, environment, verb string, kind Kind, choose func(*gate.Tx) (*Release, error)) (*Release, error) {
+func (r *Releases) bring(ctx context.Context, service, environment, verb string, kind Kind, o Overriding, choose func(*gate.Tx) (*Release, error)) (*Release, error) {
 	world := r.cfg.Catalog.Current()
 	s, ok := world.Service(service)
 	if !ok {
@@ -160,7 +190,10 @@ func (r *Releases) bring(ctx context.Context, service, environment, verb string,
 		out = rel
 		tx.Detail("environment", environment)
 		tx.Detail("version", rel.Version.String())
-		return r.open(ctx, tx, rel)
+		if err := r.open(ctx, tx, rel); err != nil {
+			return err
+		}
+		return o.write(ctx, tx, rel.ID, environment)
 	})
 	return out, err
 }

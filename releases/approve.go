@@ -16,7 +16,8 @@ import (
 )
 
 // approver is the gate before an environment: it waits for the people that the
-// environment's rule asks for, and for the end of holds and freezes.
+// environment's rule asks for, and for the end of a hold. A freeze is the
+// deployment's own business (freeze.go): an approval may be given under one.
 type approver struct{ r *Releases }
 
 // Start notes that the release waits, and since when. A newer release that is as
@@ -100,7 +101,7 @@ func (a *approver) rule(rel *Release, in stepInput) catalog.Approval {
 	return a.r.cfg.Catalog.Current().ApprovalFor(rel.Service, in.Environment)
 }
 
-// Observe decides from the rows alone: votes, holds and freezes.
+// Observe decides from the rows alone: votes and holds.
 func (a *approver) Observe(ctx context.Context, t run.Task, _ string) (run.Observation, error) {
 	rel, in, err := a.load(ctx, t)
 	if err != nil {
@@ -108,14 +109,14 @@ func (a *approver) Observe(ctx context.Context, t run.Task, _ string) (run.Obser
 	}
 	rule, now := a.rule(rel, in), a.r.cfg.Now()
 	var votes []Vote
-	var blocked block
+	var blocked string
 	var since time.Time
 	reminded := 0
 	err = a.r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
 		if votes, err = Votes(ctx, tx, rel.ID, in.Environment); err != nil {
 			return err
 		}
-		if blocked, err = blockOf(ctx, tx, rel.Service, in.Environment, now); err != nil {
+		if blocked, err = held(ctx, tx, rel.Service); err != nil {
 			return err
 		}
 		var us int64
@@ -137,16 +138,8 @@ func (a *approver) Observe(ctx context.Context, t run.Task, _ string) (run.Obser
 	if approvals < rule.Count {
 		return a.remind(ctx, rel, in, rule, since, reminded, now)
 	}
-	if blocked.reason != "" {
-		state, message := Held, blocked.reason
-		if err := a.r.note(ctx, rel, state, message); err != nil {
-			return run.Observation{}, err
-		}
-		o := run.Observation{State: run.Waiting, Message: message}
-		if !blocked.until.IsZero() {
-			o.Again = max(blocked.until.Sub(now), time.Second)
-		}
-		return o, nil
+	if blocked != "" {
+		return run.Observation{State: run.Waiting, Message: blocked}, a.r.note(ctx, rel, Held, blocked)
 	}
 	who := make([]string, 0, len(votes))
 	for _, v := range votes {
@@ -263,15 +256,13 @@ func approvedBy(ctx context.Context, tx *store.Tx, release, environment string) 
 // denied when the rule does not name the person; own_change when it may not be
 // one of the authors.
 func (r *Releases) Approve(ctx context.Context, id, comment string) error {
-	return r.vote(ctx, id, "approve", comment, func(tx *gate.Tx, rel *Release, env, person string) error {
-		return r.mayApprove(ctx, tx.Tx, rel, env, person)
-	})
+	return r.OverrideFreeze("").Approve(ctx, id, comment)
 }
 
 // Reject is a person's no: the release ends. Whoever may approve may reject,
 // authors too.
 func (r *Releases) Reject(ctx context.Context, id, comment string) error {
-	return r.vote(ctx, id, "reject", comment, func(_ *gate.Tx, rel *Release, env, person string) error {
+	return r.vote(ctx, id, "reject", comment, Overriding{r: r}, func(_ *gate.Tx, rel *Release, env, person string) error {
 		if !slices.Contains(r.cfg.Catalog.Current().Approvers(rel.Service, env), person) {
 			return notAnApprover(r.cfg.Catalog.Current(), rel, env, person)
 		}
@@ -279,7 +270,7 @@ func (r *Releases) Reject(ctx context.Context, id, comment string) error {
 	})
 }
 
-func (r *Releases) vote(ctx context.Context, id, verb, comment string, allowed func(tx *gate.Tx, rel *Release, env, person string) error) error {
+func (r *Releases) vote(ctx context.Context, id, verb, comment string, o Overriding, allowed func(tx *gate.Tx, rel *Release, env, person string) error) error {
 	if len(comment) > 2000 {
 		return nightporter.E(nightporter.Invalid, "the comment is longer than 2,000 characters")
 	}
@@ -301,12 +292,19 @@ func (r *Releases) vote(ctx context.Context, id, verb, comment string, allowed f
 		if rel.State != Waiting && rel.State != Held {
 			return nightporter.E(nightporter.Conflict, "%s %s does not wait for an approval: it is %s", rel.Service, rel.Version, rel.State)
 		}
-		if err := allowed(tx, rel, env, person.Name); err != nil {
-			return err
-		}
 		tx.Detail("environment", env)
 		tx.Detail("version", rel.Version.String())
 		tx.Detail("comment", comment)
+		frozen := strings.HasPrefix(step, "deploy ")
+		// Whoever passes a freeze needs no say in the approval that was given.
+		if !frozen || verb == "reject" {
+			if err := allowed(tx, rel, env, person.Name); err != nil {
+				return err
+			}
+		}
+		if frozen {
+			return r.decideFrozen(ctx, tx, rel, env, verb, step, comment, o)
+		}
 		n, err := tx.Exec(ctx, `INSERT INTO release_vote (release_id, environment, person, approved, comment, at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`, id, env, person.Name, store.Bool(verb == "approve"), comment, store.Micros(tx.Now()))
 		if err != nil {
@@ -315,11 +313,15 @@ func (r *Releases) vote(ctx context.Context, id, verb, comment string, allowed f
 		if n == 0 {
 			return nightporter.E(nightporter.Conflict, "%s has decided on this release already", person.Name)
 		}
+		if err := o.write(ctx, tx, id, env); err != nil {
+			return err
+		}
 		return r.cfg.Runs.Signal(ctx, tx, rel.Run, step)
 	})
 }
 
-// waiting finds the environment that a release waits for.
+// waiting finds the environment that a release waits for: for an approval, or for
+// the end of a freeze. step is the one that waits.
 func (r *Releases) waiting(ctx context.Context, id string) (rel *Release, env, step string, err error) {
 	err = r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
 		if rel, err = Get(ctx, tx, id); err != nil {
@@ -334,6 +336,10 @@ func (r *Releases) waiting(ctx context.Context, id string) (rel *Release, env, s
 				env, step = strings.TrimPrefix(s.Name, "approve "), s.Name
 				return nil
 			}
+		}
+		if i := slices.IndexFunc(work.Steps, blocked); i >= 0 {
+			env, step = strings.TrimPrefix(work.Steps[i].Name, "deploy "), work.Steps[i].Name
+			return nil
 		}
 		return nightporter.E(nightporter.Conflict, "%s %s does not wait for an approval: it is %s", rel.Service, rel.Version, rel.State)
 	})

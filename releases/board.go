@@ -31,6 +31,8 @@ type Cell struct {
 	State   string    `json:"state"` // none, healthy, asleep, waiting_for_environment, deploying, waiting, held, rolled_back, failed
 	Since   time.Time `json:"since,omitzero"`
 	Release string    `json:"release,omitempty"`
+	// Frozen is set while no deployment to the environment starts.
+	Frozen *Freeze `json:"frozen,omitempty"`
 	// Evidence is the look that the state comes from.
 	Evidence *nightporter.Evidence `json:"evidence,omitempty"`
 }
@@ -142,7 +144,7 @@ func (b *board) releases(ctx context.Context, tx *store.Tx) error {
 	return tx.Each(ctx, `SELECT r.service, s.name, s.state, r.state, r.version, r.id FROM release r
 		JOIN (SELECT service AS sv, MAX(id) AS newest FROM release GROUP BY service) n ON n.newest = r.id
 		JOIN run_step s ON s.run_id = r.run_id
-		WHERE s.state IN ('starting', 'running', 'waiting', 'failed') AND r.state NOT IN ('healthy', 'superseded')`,
+		WHERE (s.state IN ('starting', 'running', 'waiting', 'failed') OR s.state = 'pending' AND s.not_before > 0) AND r.state NOT IN ('healthy', 'superseded')`,
 		nil, func(scan func(...any) error) error {
 			var service, step, state, release, version, id string
 			if err := scan(&service, &step, &state, &release, &version, &id); err != nil {
@@ -156,6 +158,8 @@ func (b *board) releases(ctx context.Context, tx *store.Tx) error {
 				switch {
 				case step == "deploy "+env && state == "failed":
 					cell.State = release
+				case step == "deploy "+env && state == "pending": // frozen
+					cell.State = string(Held)
 				case step == "deploy "+env:
 					cell.State = "deploying"
 				case step == "await "+env && state == "waiting":

@@ -3,6 +3,7 @@ package releases
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,10 @@ type Detail struct {
 	// Changes are the merges that it brings to production, oldest first.
 	Changes []Change `json:"changes"`
 	Work    *run.Run `json:"work"`
+	// Freezes are in force in environments that it still has to enter.
+	Freezes []Freeze `json:"freezes,omitempty"`
+	// Overrides say why it may pass a freeze.
+	Overrides []Override `json:"overrides,omitempty"`
 	// Environments are what the service's environments run now.
 	Environments []Placement `json:"environments"`
 }
@@ -56,6 +61,9 @@ func (r *Releases) Show(ctx context.Context, tx *store.Tx, id string) (*Detail, 
 			d.Approvers = world.Approvers(rel.Service, env)
 		}
 	}
+	if err := r.showFreezes(ctx, tx, d); err != nil {
+		return nil, err
+	}
 	if decides != "" {
 		votes, err := Votes(ctx, tx, id, decides)
 		if err != nil {
@@ -76,6 +84,21 @@ func (r *Releases) Show(ctx context.Context, tx *store.Tx, id string) (*Detail, 
 		})
 	}
 	return d, nil
+}
+
+// showFreezes adds what a release meets on the rest of its way.
+func (r *Releases) showFreezes(ctx context.Context, tx *store.Tx, d *Detail) error {
+	all, err := frozen(ctx, tx, r.cfg.Catalog.Current(), r.cfg.Now())
+	if err != nil {
+		return err
+	}
+	for _, s := range d.Work.Steps {
+		if f, ok := all[strings.TrimPrefix(s.Name, "deploy ")]; ok && s.Kind == kindDeploy && s.State == run.Pending && d.Kind != Rollback {
+			d.Freezes = append(d.Freezes, f)
+		}
+	}
+	d.Overrides, err = Overrides(ctx, tx, d.ID)
+	return err
 }
 
 // brings are the merges that a release brings, or has brought, to an environment;
@@ -100,6 +123,10 @@ func (r *Releases) Routes() []httpapi.Route {
 	comment := struct {
 		Comment string `json:"comment"`
 	}{}
+	passing := struct {
+		Comment        string `json:"comment"`
+		OverrideFreeze string `json:"override_freeze,omitempty"`
+	}{}
 	return []httpapi.Route{
 		{
 			Method: http.MethodGet, Pattern: "/api/board", Action: httpapi.Does("board.read", nightporter.Read, "api/board"),
@@ -114,29 +141,29 @@ func (r *Releases) Routes() []httpapi.Route {
 			Action:  httpapi.DoesTo("release.read", nightporter.Read, "api/releases/{id}", "release", "id"),
 			Summary: "One release with its steps, votes and changes", Response: Detail{}, Handler: r.getRelease,
 		},
-		r.verb("approve", "Approve the environment that a release waits for", comment, func(ctx context.Context, id, text, _ string) (string, error) {
-			return "", r.Approve(ctx, id, text)
+		r.verb("approve", "Approve the environment that a release waits for", passing, func(ctx context.Context, id string, b verbBody) (string, error) {
+			return "", r.OverrideFreeze(b.OverrideFreeze).Approve(ctx, id, b.Comment)
 		}),
-		r.verb("reject", "Reject a release that waits", comment, func(ctx context.Context, id, text, _ string) (string, error) {
-			return "", r.Reject(ctx, id, text)
+		r.verb("reject", "Reject a release that waits", comment, func(ctx context.Context, id string, b verbBody) (string, error) {
+			return "", r.Reject(ctx, id, b.Comment)
 		}),
-		r.verb("retry", "Deploy the same version again", comment, func(ctx context.Context, id, _, _ string) (string, error) {
-			return r.Retry(ctx, id)
+		r.verb("retry", "Deploy the same version again", passing, func(ctx context.Context, id string, b verbBody) (string, error) {
+			return r.OverrideFreeze(b.OverrideFreeze).Retry(ctx, id)
 		}),
-		r.verb("rollback", "Bring back what ran before this release", comment, func(ctx context.Context, id, text, env string) (string, error) {
+		r.verb("rollback", "Bring back what ran before this release", comment, func(ctx context.Context, id string, b verbBody) (string, error) {
 			rel, err := r.at(ctx, id)
 			if err != nil {
 				return "", err
 			}
-			back, err := r.Rollback(ctx, rel.Service, env, text)
+			back, err := r.Rollback(ctx, rel.Service, b.Environment, b.Comment)
 			return runOf(back), err
 		}),
-		r.verb("promote", "Bring this release's version into an environment", comment, func(ctx context.Context, id, _, env string) (string, error) {
+		r.verb("promote", "Bring this release's version into an environment", passing, func(ctx context.Context, id string, b verbBody) (string, error) {
 			rel, err := r.at(ctx, id)
 			if err != nil {
 				return "", err
 			}
-			up, err := r.Promote(ctx, rel.Service, rel.Version.String(), env)
+			up, err := r.OverrideFreeze(b.OverrideFreeze).Promote(ctx, rel.Service, rel.Version.String(), b.Environment)
 			return runOf(up), err
 		}),
 		{
@@ -157,6 +184,10 @@ func (r *Releases) Routes() []httpapi.Route {
 			Summary: "Let a service's releases go on", Handler: r.deleteHold,
 		},
 		{
+			Method: http.MethodGet, Pattern: "/api/freezes", Action: httpapi.Does("freeze.list", nightporter.List, "api/freezes"),
+			Summary: "The freezes in force, and those that the configuration has for later", Response: httpapi.List[Freeze]{}, Handler: r.getFreezes,
+		},
+		{
 			Method: http.MethodPut, Pattern: "/api/freezes/{environment}",
 			Action:  httpapi.DoesTo("environment.freeze", nightporter.Update, "api/freezes/{environment}", "environment", "environment"),
 			Summary: "Keep everything out of an environment until a time", Request: freezeBody{}, Handler: r.putFreeze,
@@ -173,10 +204,14 @@ type (
 	verbBody struct {
 		Comment     string `json:"comment"`
 		Environment string `json:"environment"`
+		// OverrideFreeze is why the release may pass a freeze: approve,
+		// retry and promote.
+		OverrideFreeze string `json:"override_freeze"`
 	}
 	deployBody struct {
-		Version     string `json:"version"`
-		Environment string `json:"environment"`
+		Version        string `json:"version"`
+		Environment    string `json:"environment"`
+		OverrideFreeze string `json:"override_freeze,omitempty"`
 	}
 	reasonBody struct {
 		Reason string `json:"reason"`
@@ -195,7 +230,7 @@ type accepted struct {
 
 // verb is a route that acts on a release. Its action's path names the service
 // and the environment, which are looked up from the id.
-func (r *Releases) verb(name, summary string, request any, act func(ctx context.Context, id, comment, env string) (string, error)) httpapi.Route {
+func (r *Releases) verb(name, summary string, request any, act func(ctx context.Context, id string, body verbBody) (string, error)) httpapi.Route {
 	return httpapi.Route{
 		Method: http.MethodPost, Pattern: "/api/releases/{id}/" + name, Summary: summary, Request: request, Response: accepted{},
 		Action: httpapi.DoesWhat(func(req *http.Request) (nightporter.Action, nightporter.Resource, error) {
@@ -220,7 +255,7 @@ func (r *Releases) verb(name, summary string, request any, act func(ctx context.
 				}
 				body.Environment = r.environmentOf(req.Context(), rel, name)
 			}
-			runID, err := act(req.Context(), id, body.Comment, body.Environment)
+			runID, err := act(req.Context(), id, body)
 			if err != nil {
 				return err
 			}
@@ -280,8 +315,10 @@ func (r *Releases) getBoard(w http.ResponseWriter, req *http.Request) error {
 	}
 	var rows []Row
 	if err := r.view(req, func(ctx context.Context, tx *store.Tx) (err error) {
-		rows, err = Board(ctx, tx, r.cfg.Catalog.Current())
-		return err
+		if rows, err = Board(ctx, tx, r.cfg.Catalog.Current()); err != nil {
+			return err
+		}
+		return MarkFrozen(ctx, tx, r.cfg.Catalog.Current(), r.cfg.Now(), rows)
 	}); err != nil {
 		return err
 	}
@@ -326,7 +363,7 @@ func (r *Releases) postDeploy(w http.ResponseWriter, req *http.Request) error {
 	if err := httpapi.ReadJSON(req, &body); err != nil {
 		return err
 	}
-	rel, err := r.Promote(req.Context(), req.PathValue("name"), body.Version, body.Environment)
+	rel, err := r.OverrideFreeze(body.OverrideFreeze).Promote(req.Context(), req.PathValue("name"), body.Version, body.Environment)
 	if err != nil {
 		return err
 	}
@@ -343,6 +380,26 @@ func (r *Releases) putHold(w http.ResponseWriter, req *http.Request) error {
 
 func (r *Releases) deleteHold(w http.ResponseWriter, req *http.Request) error {
 	return noContent(w, r.Unhold(req.Context(), req.PathValue("name")))
+}
+
+func (r *Releases) getFreezes(w http.ResponseWriter, req *http.Request) error {
+	page, err := httpapi.ReadPage(req)
+	if err != nil {
+		return err
+	}
+	var list []Freeze
+	if err := r.view(req, func(ctx context.Context, tx *store.Tx) (err error) {
+		list, err = Freezes(ctx, tx, r.cfg.Catalog.Current(), r.cfg.Now())
+		return err
+	}); err != nil {
+		return err
+	}
+	// Declared freezes have no id; their place in the sorted list is as good.
+	key := func(f Freeze) string { return f.Environment + "@" + f.From.Format(time.RFC3339Nano) + "/" + f.Source }
+	if i := slices.IndexFunc(list, func(f Freeze) bool { return key(f) == page.After }); i >= 0 {
+		list = list[i+1:]
+	}
+	return httpapi.WriteList(w, page, list, key)
 }
 
 func (r *Releases) putFreeze(w http.ResponseWriter, req *http.Request) error {

@@ -152,8 +152,8 @@ func (r *Releases) stageSteps(world *catalog.World, service catalog.Service, rel
 	input := stepInput{Release: rel.ID, Environment: env}
 	var steps []run.StepSpec
 	e, _ := world.Environment(env)
-	// Production always passes the gate, where holds and freezes are seen even
-	// when no approval is needed. A rollback does not wait for anybody.
+	// Production always passes the gate, where holds are seen even when no
+	// approval is needed. A rollback does not wait for anybody.
 	if rel.Kind != Rollback && (e.Kind == nightporter.Production || world.ApprovalFor(rel.Service, env).Needed()) {
 		steps = append(steps, run.StepSpec{Name: "approve " + env, Kind: kindApprove, Input: input, After: after})
 		after = []string{"approve " + env}

@@ -81,7 +81,7 @@ func New(cfg Config) (*Releases, error) {
 		cfg.Page = func(string) string { return "" }
 	}
 	r := &Releases{cfg: cfg}
-	cfg.Runs.Add(run.Kind{Name: runKind, Outcome: r.outcome, Ended: r.ended}, map[string]run.Handler{
+	cfg.Runs.Add(run.Kind{Name: runKind, Ready: r.ready, Outcome: r.outcome, Ended: r.ended}, map[string]run.Handler{
 		kindBuild:   &builder{r},
 		kindDeploy:  &deployer{r: r},
 		kindApprove: &approver{r},
@@ -197,6 +197,15 @@ CREATE TABLE release_freeze (
 	reason TEXT NOT NULL,
 	person TEXT NOT NULL,
 	at BIGINT NOT NULL
+);
+`}, {Name: "releases/0002", SQL: `
+CREATE TABLE release_override (
+	release_id TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	person TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	PRIMARY KEY (release_id, environment)
 );
 `}}
 

@@ -292,6 +292,9 @@ func (a *App) Reload(ctx context.Context, next *config.Config) ([]string, error)
 	if err := a.identity.LoadPolicies(ctx); err != nil {
 		return restart, err
 	}
+	if err := a.modules.releases.Reloaded(ctx); err != nil {
+		return restart, err
+	}
 	a.runs.LookAll()
 	return restart, nil
 }

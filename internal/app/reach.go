@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/audit"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/versions"
@@ -43,8 +44,10 @@ func (a *App) Release(ctx context.Context, id string) (d *releases.Detail, err e
 // Board reads what runs where.
 func (a *App) Board(ctx context.Context) (rows []releases.Row, err error) {
 	err = a.gate.Look(ctx, func(tx *store.Tx) error {
-		rows, err = releases.Board(ctx, tx, a.catalog.Current())
-		return err
+		if rows, err = releases.Board(ctx, tx, a.catalog.Current()); err != nil {
+			return err
+		}
+		return releases.MarkFrozen(ctx, tx, a.catalog.Current(), a.clock.Now(), rows)
 	})
 	return rows, err
 }
@@ -82,4 +85,34 @@ func (a *App) Unhold(ctx context.Context, service string) error {
 // Freeze is [releases.Releases.Freeze].
 func (a *App) Freeze(ctx context.Context, environment string, until time.Time, reason string) error {
 	return a.modules.releases.Freeze(ctx, environment, until, reason)
+}
+
+// Unfreeze is [releases.Releases.Unfreeze].
+func (a *App) Unfreeze(ctx context.Context, environment string) error {
+	return a.modules.releases.Unfreeze(ctx, environment)
+}
+
+// OverrideFreeze is [releases.Releases.OverrideFreeze].
+func (a *App) OverrideFreeze(reason string) releases.Overriding {
+	return a.modules.releases.OverrideFreeze(reason)
+}
+
+// Reject is [releases.Releases.Reject].
+func (a *App) Reject(ctx context.Context, id, comment string) error {
+	return a.modules.releases.Reject(ctx, id, comment)
+}
+
+// Rollback is [releases.Releases.Rollback].
+func (a *App) Rollback(ctx context.Context, service, environment, reason string) error {
+	_, err := a.modules.releases.Rollback(ctx, service, environment, reason)
+	return err
+}
+
+// Register lists the entries of the register, newest first.
+func (a *App) Register(ctx context.Context, f audit.Filter) (list []audit.Entry, err error) {
+	err = a.gate.Look(ctx, func(tx *store.Tx) error {
+		list, err = audit.List(ctx, tx, f)
+		return err
+	})
+	return list, err
 }

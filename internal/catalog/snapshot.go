@@ -67,6 +67,14 @@ type Environment struct {
 	Approval Approval
 	// WhenDark says what a deployment does while the environment is down.
 	WhenDark WhenDark
+	// Freezes are the times in which no deployment starts there.
+	Freezes []Freeze
+}
+
+// Freeze is a time in which no deployment to an environment starts.
+type Freeze struct {
+	From, To time.Time
+	Reason   string
 }
 
 // Schedule says when an environment is up. The notation is that of
@@ -227,6 +235,7 @@ func (s Snapshot) clone() Snapshot {
 		e.Schedule.Also = slices.Clone(e.Schedule.Also)
 		e.Cloud.Settings = slices.Clone(e.Cloud.Settings)
 		e.Approval = e.Approval.clone()
+		e.Freezes = slices.Clone(e.Freezes)
 		return e
 	})
 	c.Pipeline = cloneEach(s.Pipeline, func(stage []string) []string { return slices.Clone(stage) })

@@ -229,6 +229,15 @@ func (c *checker) checkEnvironment(e Environment) {
 		c.checkRef(at+".cloud.repo", "forge", e.Cloud.Repo.Forge, c.forges)
 	}
 	c.checkApproval(at+".approval", e.Approval)
+	for i, f := range e.Freezes {
+		here := At(at+".freezes", i)
+		if !f.To.After(f.From) {
+			c.fail(here+".to", "", "the freeze ends before it begins")
+		}
+		if strings.TrimSpace(f.Reason) == "" {
+			c.fail(here+".reason", `write reason: "holidays"`, "a freeze needs a reason")
+		}
+	}
 }
 
 // looksLikeDate tells a date from the name of a calendar. The schedule's own

@@ -300,6 +300,15 @@ func (c *CLI) boardNotes(rows []client.BoardRow) []string {
 		}
 		notes = append(notes, note)
 	}
+	shown := map[string]bool{}
+	for _, row := range rows {
+		for _, env := range slices.Sorted(maps.Keys(row.Environments)) {
+			if f := row.Environments[env].Frozen; f != nil && !shown[env] {
+				shown[env] = true
+				say("held", frozenLine(c, *f), "")
+			}
+		}
+	}
 	for _, row := range rows {
 		if row.Hold != nil {
 			say("held", fmt.Sprintf("%s is on hold by %s: %s", row.Service, row.Hold.Person, row.Hold.Reason),

@@ -58,6 +58,7 @@ func TestWrongUsageIsExit2WithAHint(t *testing.T) {
 		{"release approve", "nightporter release approve needs more words", "nightporter release approve ID|SERVICE [flags]"},
 		{"release list everything", `nightporter release list does not know what to do with "everything"`, ""},
 		{"release hold ledger", "this needs a reason", "--reason"},
+		{"release retry ledger --override-freeze=", "passing a freeze needs a reason", "why it cannot wait"},
 		{"release freeze prod --reason x", "until when?", "--until 18:00"},
 		{"release freeze prod --reason x --until yesterday", `"yesterday" is not a time`, "2h"},
 		{"release freeze prod --reason x --until 2001-01-01", "2001-01-01 has passed", ""},

@@ -35,6 +35,9 @@ func library(t *testing.T) *porter {
 		{"id":"rel_3","service":"ledger","repo":"github/ledger","version":"1.3.1","kind":"rollback","target":"prod","state":"healthy","created_at":"2026-11-20T10:00:00Z"}]}`
 	return withBoard(t).
 		recorded("GET /api/releases/rel_0198c0ffee04", "release.json").
+		says("GET /api/freezes?limit=1000", 200, `{"items":[
+			{"environment":"prod","from":"2026-11-23T10:00:00Z","until":"2026-11-23T18:00:00Z","reason":"load test","person":"ana","source":"api","in_force":true},
+			{"environment":"prod","from":"2026-12-23T18:00:00Z","until":"2027-01-04T08:00:00Z","reason":"holidays","source":"file","in_force":false}]}`).
 		says("GET /api/releases?limit=30", 200, releases).
 		says("GET /api/releases?limit=50", 200, releases).
 		says("GET /api/releases?limit=50&state=waiting", 200, `{"items":[{"id":"rel_4","service":"ledger","version":"1.4.0","repo":"github/ledger"}]}`).
@@ -57,6 +60,7 @@ func library(t *testing.T) *porter {
 }
 
 var reads = []struct{ golden, args string }{
+	{"release-freeze-list", "release freeze list"},
 	{"release-list", "release list"},
 	{"release-show", "release show rel_0198c0ffee04"},
 	{"version", "version"},

@@ -119,6 +119,12 @@ func (c *CLI) drawRelease(d *client.ReleaseDetail) {
 		}
 		c.printf("%s\n", clean(strings.TrimSuffix(fmt.Sprintf("%s by %s %s: %s", word, v.Person, c.since(v.At), v.Comment), ": ")))
 	}
+	for _, f := range d.Freezes {
+		c.printf("%s\n", clean(frozenLine(c, f)))
+	}
+	for _, o := range d.Overrides {
+		c.printf("%s\n", clean(fmt.Sprintf("%s let it pass the freeze of %s %s: %s", o.Person, o.Environment, c.since(o.At), o.Reason)))
+	}
 	if len(d.Changes) > 0 {
 		c.printf("\n%s\n", c.out.paint(strong, "Changes"))
 		t := table{columns: []column{{head: "Pull request"}, {head: "Title"}, {head: "By"}, {head: "Merged", right: true}}}

@@ -13,14 +13,19 @@ import (
 
 func (c *CLI) releaseApprove() *cobra.Command {
 	var wait patience
+	var past passing
 	comment := ""
 	cmd := &cobra.Command{
 		Use: "approve ID|SERVICE", Short: "Let a release that waits go on",
 		Example: `  nightporter release approve ledger
-  nightporter release approve rel_0198c0ffee00 --comment "checked in preprod" --detach`,
+  nightporter release approve rel_0198c0ffee00 --comment "checked in preprod" --detach
+  nightporter release approve ledger --override-freeze "customers cannot pay"`,
 		Args: takes(1, 1), ValidArgsFunction: c.names(waitingNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
+			ctx, err := past.with(cmd.Context(), cmd)
+			if err != nil {
+				return err
+			}
 			api, err := c.api()
 			if err != nil {
 				return err
@@ -41,6 +46,7 @@ func (c *CLI) releaseApprove() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&comment, "comment", "m", "", "a `word` for those who read it later")
+	past.flag(cmd)
 	wait.flags(cmd)
 	return cmd
 }
@@ -88,33 +94,40 @@ func (c *CLI) releaseReject() *cobra.Command {
 
 func (c *CLI) releaseRetry() *cobra.Command {
 	var wait patience
+	var past passing
 	cmd := &cobra.Command{
 		Use: "retry ID|SERVICE", Short: "Deploy the same version again where it does not run yet",
 		Example: `  nightporter release retry ledger
   nightporter release retry rel_0198c0ffee00 --timeout 10m`,
 		Args: takes(1, 1), ValidArgsFunction: c.names(releaseNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, err := past.with(cmd.Context(), cmd)
+			if err != nil {
+				return err
+			}
 			api, err := c.api()
 			if err != nil {
 				return err
 			}
-			id, err := newestRelease(cmd.Context(), api, args[0])
+			id, err := newestRelease(ctx, api, args[0])
 			if err != nil {
 				return err
 			}
-			done, err := api.Retry(cmd.Context(), id)
+			done, err := api.Retry(ctx, id)
 			if err != nil {
 				return err
 			}
-			return c.stay(cmd.Context(), api, done.Run, wait, 0)
+			return c.stay(ctx, api, done.Run, wait, 0)
 		},
 	}
+	past.flag(cmd)
 	wait.flags(cmd)
 	return cmd
 }
 
 func (c *CLI) releasePromote() *cobra.Command {
 	var wait patience
+	var past passing
 	to := ""
 	cmd := &cobra.Command{
 		Use: "promote SERVICE|ID [VERSION] --to ENVIRONMENT", Short: "Bring a version into an environment, older or newer than what runs there",
@@ -122,7 +135,10 @@ func (c *CLI) releasePromote() *cobra.Command {
   nightporter release promote ledger --to preprod`,
 		Args: takes(1, 2), ValidArgsFunction: c.names(serviceNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
+			ctx, err := past.with(cmd.Context(), cmd)
+			if err != nil {
+				return err
+			}
 			if to == "" {
 				return usage("which environment?").hint("name it: %s %s --to prod", cmd.CommandPath(), strings.Join(args, " "))
 			}
@@ -153,6 +169,7 @@ func (c *CLI) releasePromote() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "the `environment`")
+	past.flag(cmd)
 	wait.flags(cmd)
 	c.flagNames(cmd, "to", environmentNames)
 	return cmd

@@ -112,6 +112,8 @@ func TestVerbsDoWhatTheySay(t *testing.T) {
 		{"release promote rel_0198c0ffee04 --to prod --detach", "", `POST /api/releases/rel_0198c0ffee04/promote {"environment":"prod"}`},
 		{"release hold ledger --reason auditors", "", `PUT /api/services/ledger/hold {"reason":"auditors"}`},
 		{"release unhold ledger", "", `DELETE /api/services/ledger/hold`},
+		{"release promote affordability --to prod --detach --override-freeze fire", "", `POST /api/releases/rel_0198c0ffee04/promote {"environment":"prod","override_freeze":"fire"}`},
+		{"release promote affordability 1.8.0 --to dev --detach --override-freeze fire", "", `POST /api/services/affordability/deploy {"version":"1.8.0","environment":"dev","override_freeze":"fire"}`},
 		{"release unfreeze prod", "", `DELETE /api/freezes/prod`},
 		{"policy write night-crew -", "path \"a\" {}\n", `PUT /api/policies/night-crew {"policy":"path \"a\" {}\n"}`},
 		{"user set ana --password-stdin -p viewer", "long enough\n", `POST /api/users {"name":"ana","password":"long enough","policies":["viewer"]}`},

@@ -55,6 +55,23 @@ type Environment struct {
 	// What a release needs before it may enter: a rule, or `none`. Without it:
 	// one approval by the owner for production, none elsewhere.
 	Approval *Approval `yaml:"approval"`
+
+	// Times in which no deployment starts there, such as the holidays. Nobody can
+	// end them by command; a rollback is never frozen.
+	Freezes []Freeze `yaml:"freezes"`
+}
+
+// Freeze is a time in which no deployment to an environment starts.
+type Freeze struct {
+	// When it begins: `2026-12-23 18:00` in the environment's zone, or UTC
+	// without one, or RFC 3339.
+	From Moment `yaml:"from" jsonschema:"required"`
+
+	// When it ends.
+	To Moment `yaml:"to" jsonschema:"required"`
+
+	// Why, for everybody to read.
+	Reason string `yaml:"reason" jsonschema:"required"`
 }
 
 // Cloud says what an environment is made of.

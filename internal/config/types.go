@@ -29,6 +29,34 @@ func (d *Date) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Moment is a time, written 2026-12-24 18:00, 2026-12-24 for its midnight, or as
+// RFC 3339. The first two are in the zone of the environment.
+type Moment string
+
+var momentLayouts = []string{"2006-01-02 15:04", time.DateOnly}
+
+// UnmarshalText refuses what is not a time.
+func (m *Moment) UnmarshalText(b []byte) error {
+	if Moment(b).In(time.UTC).IsZero() {
+		return nightporter.E(nightporter.Invalid, "%q is not a time", b).WithHint("write 2026-12-24 18:00")
+	}
+	*m = Moment(b)
+	return nil
+}
+
+// In is the time in a zone; zero when the text is not one.
+func (m Moment) In(zone *time.Location) time.Time {
+	if t, err := time.Parse(time.RFC3339, string(m)); err == nil {
+		return t.UTC()
+	}
+	for _, layout := range momentLayouts {
+		if t, err := time.ParseInLocation(layout, string(m), zone); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
 // Duration is a length of time, written as numbers with units from weeks to
 // milliseconds: `5m`, `1h30m`, `30d`, `2w`. A day is 24 hours.
 type Duration time.Duration

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/internal/catalog"
@@ -73,6 +74,13 @@ func (e Environment) catalog(name string) catalog.Environment {
 		out.Approval = e.Approval.catalog()
 	case e.Kind == nightporter.Production:
 		out.Approval = catalog.Approval{Count: 1, From: []string{catalog.Owner}, Author: catalog.Reviewed}
+	}
+	zone, err := time.LoadLocation(e.Timezone)
+	if err != nil {
+		zone = time.UTC // the zone is refused where it is read
+	}
+	for _, f := range e.Freezes {
+		out.Freezes = append(out.Freezes, catalog.Freeze{From: f.From.In(zone), To: f.To.In(zone), Reason: f.Reason})
 	}
 	return out
 }

@@ -157,7 +157,7 @@ func viewerRules() []section {
 			"api/board", "api/services", "api/services/*", "api/versions", "api/versions/*",
 			"api/releases", "api/releases/*", "api/runs", "api/runs/*",
 			"api/environments", "api/environments/*", "api/repos", "api/repos/*",
-			"api/people", "api/teams", "api/events")},
+			"api/people", "api/teams", "api/events", "api/freezes")},
 		{"See evidence, and the audit log as far as one may see its subjects.", rules(look,
 			"api/security/posture", "api/audit", "api/audit/*", "api/leases", "api/workspaces", "api/workspaces/*")},
 	}
@@ -199,7 +199,7 @@ func operatorRules() []section {
 	return []section{
 		{"Move and stop releases everywhere.", append(
 			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/runs/+/cancel"),
-			rules(manage, "api/services/+/hold", "api/freezes/+")...)},
+			rules(manage, "api/services/+/hold", "api/freezes/+", "api/freezes/+/override")...)},
 		{"Run every environment.", append(
 			rules(press, "api/environments/+/up", "api/environments/+/down"),
 			rules(manage, "api/environments/+/keep")...)},

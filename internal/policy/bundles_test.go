@@ -53,6 +53,8 @@ func productActions() []struct {
 		{do("update", "api/environments/prod/keep"), "operator"},
 		{do("update", "api/freezes/prod"), "operator"},
 		{do("delete", "api/freezes/prod"), "operator"},
+		{do("update", "api/freezes/prod/override"), "operator"},
+		{do("list", "api/freezes"), all},
 		{do("update", "api/runs/7/cancel"), "operator"},
 		{do("create", "api/repos/plan"), "operator"},
 		{do("update", "api/repos/plans/p1/apply"), "operator"},

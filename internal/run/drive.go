@@ -41,11 +41,12 @@ func (e *Engine) drive(ctx context.Context, wg *sync.WaitGroup, id string) {
 // turn says whether there is something to do at a step now.
 func (e *Engine) turn(r *Run, s *Step) bool {
 	at := s.State == Starting || s.State == Running || s.State == Waiting
+	due := s.NotBefore.IsZero() || !s.NotBefore.After(e.cfg.Clock.Now())
 	switch {
 	case s.State == Pending:
-		return r.State != cancelling && ready(r, s)
+		return r.State != cancelling && due && ready(r, s)
 	case at && r.State != cancelling:
-		return s.NotBefore.IsZero() || !s.NotBefore.After(e.cfg.Clock.Now())
+		return due
 	}
 	return at
 }

@@ -109,8 +109,8 @@ func (e *Engine) Start(ctx context.Context, tx *gate.Tx, spec Spec) (string, err
 	return r.ID, nil
 }
 
-// Signal lets a waiting step be observed at once. It runs inside the change that
-// it waits for.
+// Signal lets a waiting step be observed at once, and a blocked one ask again. It
+// runs inside the change that it waits for.
 func (e *Engine) Signal(ctx context.Context, tx *gate.Tx, id, step string) error {
 	_, err := tx.Exec(ctx, `UPDATE run_step SET not_before = 0, signals = signals + 1 WHERE run_id = ? AND name = ?`, id, step)
 	tx.AfterCommit(func() { e.look(id) })
@@ -217,7 +217,7 @@ func (e *Engine) lookDue(ctx context.Context) time.Duration {
 	now, rest := e.cfg.Clock.Now(), clock.MaxSleep
 	err := e.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
 		return tx.Each(ctx, `SELECT run_id, MIN(not_before) FROM run_step
-			WHERE state IN ('starting', 'running', 'waiting') AND not_before > 0 GROUP BY run_id`,
+			WHERE state IN ('pending', 'starting', 'running', 'waiting') AND not_before > 0 GROUP BY run_id`,
 			nil, func(scan func(...any) error) error {
 				var id string
 				var us int64

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,6 +147,67 @@ func TestHolds(t *testing.T) {
 				t.Errorf("%v still hold something", got)
 			}
 		})
+	})
+}
+
+func TestAKindMayBlockAStepThatCouldStart(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, db *store.DB) {
+		w := newWorld()
+		var block atomic.Pointer[run.Block]
+		blocks := func(b run.Block) { block.Store(&b) }
+		kind := job
+		kind.Ready = func(_ context.Context, _ *gate.Tx, _ *run.Run, s *run.Step) (run.Block, error) {
+			if s.Name == "deploy" {
+				return *block.Load(), nil
+			}
+			return run.Block{}, nil
+		}
+		h := newHouse(t, db, run.Config{}, kind, map[string]run.Handler{"work": w})
+		defer func() { h.stop() }()
+		spec := run.Spec{Steps: []run.StepSpec{
+			{Name: "build", Kind: "work"},
+			{Name: "deploy", Kind: "work", After: []string{"build"}, Holds: []run.Hold{{Name: "environment/dev"}}},
+		}}
+		blocks(run.Block{Reason: "frozen", Until: time.Now().Add(time.Hour)})
+		id := h.begin(t, spec)
+		time.Sleep(time.Minute)
+		r := h.get(t, id)
+		if s := r.Step("deploy"); s.State != run.Pending || s.Message != "frozen" || r.State != run.Waiting {
+			t.Errorf("the step is %s, %q, and the run %s; want it to wait visibly", s.State, s.Message, r.State)
+		}
+		if got := holders(t, db, "environment/dev"); got != nil {
+			t.Errorf("%v hold the environment: a blocked step must take nothing", got)
+		}
+
+		// The time of a block is found by the next process too.
+		h.stop()
+		h = newHouse(t, db, run.Config{}, kind, map[string]run.Handler{"work": w})
+		time.Sleep(58 * time.Minute)
+		if s := h.get(t, id).Step("deploy"); s.State != run.Pending {
+			t.Errorf("the step is %s before its time", s.State)
+		}
+		blocks(run.Block{})
+		time.Sleep(2 * time.Minute)
+		h.wantOver(t, id, run.Succeeded)
+
+		// One without a time is asked again when it is signalled.
+		blocks(run.Block{Reason: "until somebody says so"})
+		id = h.begin(t, spec)
+		time.Sleep(time.Hour)
+		if s := h.get(t, id).Step("deploy"); s.State != run.Pending {
+			t.Errorf("the step is %s although nobody signalled", s.State)
+		}
+		blocks(run.Block{})
+		h.do(t, func(ctx context.Context, tx *gate.Tx) error { return h.engine.Signal(ctx, tx, id, "deploy") })
+		h.wantOver(t, id, run.Succeeded)
+
+		// A cancelled run ends although a step of it is blocked.
+		blocks(run.Block{Reason: "until somebody says so"})
+		id = h.begin(t, spec)
+		time.Sleep(time.Minute)
+		h.do(t, func(ctx context.Context, tx *gate.Tx) error { return h.engine.Cancel(ctx, tx, id, "no longer") })
+		h.wantOver(t, id, run.Cancelled)
 	})
 }
 

@@ -260,17 +260,31 @@ type Observation struct {
 	Again time.Duration
 }
 
-// Kind is what the owner of a kind of run does when things happen. Both
+// Kind is what the owner of a kind of run does when things happen. The
 // functions run inside the transaction that notes it, are short SQL, and may be
 // nil. A step that was cancelled has no outcome.
 type Kind struct {
 	Name string
+	// Ready is asked, in the transaction that would start a step, whether it
+	// may start now: for rules that a step's place in the run and its holds
+	// cannot say. What it writes is kept when the step starts, and when it is
+	// newly blocked.
+	Ready func(ctx context.Context, tx *gate.Tx, r *Run, step *Step) (Block, error)
 	// Outcome is told of every step that ended. It may publish events and
 	// append steps. Without it, and unless it calls [Change.Continue], a
 	// failed step fails the run.
 	Outcome func(ctx context.Context, c *Change, step *Step) error
 	// Ended is told once, when the run is over.
 	Ended func(ctx context.Context, c *Change) error
+}
+
+// Block is what keeps a step from starting. The zero Block does not.
+type Block struct {
+	// Reason is for people: "frozen until …". "" lets the step start.
+	Reason string
+	// Until is when to ask again, by the schedules' clock. Zero means only
+	// after [Engine.Signal].
+	Until time.Time
 }
 
 // Change is the transaction in which a run moves on.

@@ -145,9 +145,9 @@ func restingState(r *Run) State {
 	for i := range r.Steps {
 		s := &r.Steps[i]
 		switch {
-		case s.State == Starting || s.State == Running, s.State == Pending && ready(r, s):
+		case s.State == Starting || s.State == Running, s.State == Pending && s.NotBefore.IsZero() && ready(r, s):
 			return Running
-		case s.State == Waiting:
+		case s.State == Waiting, s.State == Pending && !s.NotBefore.IsZero():
 			waiting = true
 		}
 	}

@@ -36,7 +36,9 @@ func (w *worker) work(root, ctx context.Context) (again bool) {
 		return w.cancel(root, h)
 	}
 	if w.step.State == Pending {
-		if err := w.intend(ctx); err != nil {
+		if blocked, err := w.intend(ctx); blocked {
+			return w.block(ctx)
+		} else if err != nil {
 			// What is in the way wakes us when it goes. Anything else may
 			// be the store, which tells nobody when it is back.
 			return !errors.Is(err, errMoved) && sleep(ctx, firstRest)
@@ -156,10 +158,12 @@ func (w *worker) explain(err error) Observation {
 	return Observation{State: Failed, Message: nightporter.MessageOf(err)}
 }
 
-// intend commits that the step is about to start: attempt 1, holds taken.
-func (w *worker) intend(ctx context.Context) error {
+// intend commits that the step is about to start: attempt 1, holds taken. It
+// returns true when the run's kind does not let it.
+func (w *worker) intend(ctx context.Context) (blocked bool, err error) {
 	blocker := ""
-	err := w.e.do(ctx, "step.start", w.run, w.step.Name, func(tx *gate.Tx) (err error) {
+	err = w.e.do(ctx, "step.start", w.run, w.step.Name, func(tx *gate.Tx) (err error) {
+		blocked = false
 		r, err := Get(ctx, tx.Tx, w.run.ID)
 		if err != nil {
 			return err
@@ -175,7 +179,14 @@ func (w *worker) intend(ctx context.Context) error {
 		if blocker != "" {
 			return errMoved
 		}
-		s.State, s.Attempt, s.StartedAt, s.Message = Starting, 1, tx.Now(), ""
+		b, err := w.ready(ctx, tx, r, s)
+		if err != nil {
+			return err
+		}
+		if blocked = b.Reason != ""; blocked {
+			return errMoved
+		}
+		s.State, s.Attempt, s.StartedAt, s.Message, s.NotBefore = Starting, 1, tx.Now(), "", time.Time{}
 		if err := setStep(ctx, tx.Tx, r.ID, s); err != nil {
 			return err
 		}
@@ -194,12 +205,63 @@ func (w *worker) intend(ctx context.Context) error {
 	if blocker != "" && blocker != w.step.Message && w.step.State == Pending {
 		// Only a message for people: losing it costs nothing.
 		_ = w.e.cfg.Gate.Keep(ctx, "step.keep", func(tx *store.Tx) error {
-			_, err := tx.Exec(ctx, `UPDATE run_step SET message = ? WHERE run_id = ? AND n = ? AND state = 'pending'`,
+			_, err := tx.Exec(ctx, `UPDATE run_step SET message = ?, not_before = 0 WHERE run_id = ? AND n = ? AND state = 'pending'`,
 				blocker, w.run.ID, w.step.N)
 			return err
 		})
 	}
-	return err
+	return blocked, err
+}
+
+func (w *worker) ready(ctx context.Context, tx *gate.Tx, r *Run, s *Step) (Block, error) {
+	k := w.e.kinds[r.Kind]
+	if k.Ready == nil {
+		return Block{}, nil
+	}
+	return k.Ready(ctx, tx, r, s)
+}
+
+// block commits why a step that could start does not, and when to ask again. The
+// reason is asked for once more, so that one that went away meanwhile is not
+// noted: whoever ends it signals the step after this, or before.
+func (w *worker) block(ctx context.Context) (again bool) {
+	err := w.e.do(ctx, "step.block", w.run, w.step.Name, func(tx *gate.Tx) error {
+		again = false
+		r, err := Get(ctx, tx.Tx, w.run.ID)
+		if err != nil {
+			return err
+		}
+		s := &r.Steps[w.step.N]
+		if r.State == cancelling || s.State != Pending {
+			return errMoved
+		}
+		b, err := w.ready(ctx, tx, r, s)
+		if err != nil {
+			return err
+		}
+		if b.Reason == "" {
+			again = true
+			return errMoved
+		}
+		if b.Until.IsZero() {
+			b.Until = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+		}
+		if s.Message == b.Reason && s.NotBefore.Equal(b.Until) {
+			return errMoved // noted already
+		}
+		tx.Detail("message", b.Reason)
+		s.Message, s.NotBefore = b.Reason, b.Until
+		if err := setStep(ctx, tx.Tx, r.ID, s); err != nil {
+			return err
+		}
+		r.State, r.Message = restingState(r), ""
+		return setRun(ctx, tx.Tx, r)
+	})
+	if err != nil && !errors.Is(err, errMoved) {
+		return sleep(ctx, firstRest)
+	}
+	w.e.cfg.Changed(w.run.ID)
+	return again
 }
 
 // errMoved undoes an intent that is not possible now. It never leaves the package.

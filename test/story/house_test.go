@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/internal/app"
+	"nightporter.dev/nightporter/internal/audit"
 	"nightporter.dev/nightporter/internal/config"
 	"nightporter.dev/nightporter/internal/dbtest"
 	"nightporter.dev/nightporter/provider/deploy"
@@ -267,4 +269,34 @@ func (h *house) ledger() []versions.Row {
 		h.t.Fatal(err)
 	}
 	return rows
+}
+
+func (h *house) newest() *releases.Release {
+	h.t.Helper()
+	return h.until("there is a release", func(*releases.Release) bool { return true })
+}
+
+// reload gives the house another configuration, as SIGHUP does.
+func (h *house) reload(text string) {
+	h.t.Helper()
+	cfg, err := config.Parse([]byte(text), filepath.Join(h.dir, "nightporter.yaml"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.app.Reload(context.Background(), cfg); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// audited says whether the register has an entry of an action whose detail holds
+// a text.
+func (h *house) audited(action, detail string) bool {
+	h.t.Helper()
+	entries, err := h.app.Register(context.Background(), audit.Filter{Limit: 1000})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return slices.ContainsFunc(entries, func(e audit.Entry) bool {
+		return e.Action == action && strings.Contains(string(e.Detail), detail)
+	})
 }

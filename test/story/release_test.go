@@ -3,11 +3,13 @@ package story_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/run"
 	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/versions"
@@ -258,6 +260,199 @@ func TestHoldAndFreeze(t *testing.T) {
 		time.Sleep(time.Hour + time.Minute)
 		h.until("the freeze ended", func(r *releases.Release) bool { return r.State == releases.Healthy })
 		h.wantRuns("0.1.0", "0.1.0", "0.1.0")
+	})
+}
+
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	held := func(h *house, message string) {
+		h.t.Helper()
+		h.until("it is held: "+message, func(r *releases.Release) bool { return r.State == releases.Held && r.Message == message })
+	}
+	t.Run("a deployment to any frozen environment waits, and goes on by itself", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			time.Sleep(2 * time.Second)
+			until := time.Now().Add(2 * time.Hour)
+			if err := h.app.Freeze(as("sam"), "dev", until, "load test"); err != nil {
+				t.Fatal(err)
+			}
+			h.merge("first", "minor")
+			message := "frozen until " + until.UTC().Format("2006-01-02 15:04 MST") + " by sam: load test"
+			held(h, "dev is "+message)
+			h.pass()
+			h.wantRuns("nothing", "0.1.0", "nothing")
+			r := h.until("held", func(r *releases.Release) bool { return r.State == releases.Held })
+			d, err := h.app.Release(context.Background(), r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := d.Work.Step("deploy dev"); s.State != run.Pending || s.Message != message || d.Work.State != run.Waiting {
+				t.Errorf("the step is %s, %q in a run that is %s; want it to wait: %q", s.State, s.Message, d.Work.State, message)
+			}
+			if len(d.Freezes) != 1 || d.Freezes[0].Environment != "dev" {
+				t.Errorf("the release shows the freezes %+v, want dev's", d.Freezes)
+			}
+			board, err := h.app.Board(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := board[0].Environments["dev"]; c.State != "held" || c.Frozen == nil || c.Frozen.Reason != "load test" {
+				t.Errorf("dev on the board is %+v, want it held by a freeze", c)
+			}
+			time.Sleep(2*time.Hour + time.Second)
+			h.waits("0.1.0")
+			h.wantRuns("0.1.0", "0.1.0", "nothing")
+		})
+	})
+	t.Run("it outlives the process, and ends with unfreeze", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			time.Sleep(2 * time.Second)
+			if err := h.app.Freeze(as("sam"), "preprod", time.Now().Add(time.Hour), "load test"); err != nil {
+				t.Fatal(err)
+			}
+			h.merge("first", "minor")
+			h.until("it is held", func(r *releases.Release) bool { return r.State == releases.Held })
+			h.stop()
+			h.open()
+			synctest.Wait()
+			h.wantRuns("0.1.0", "nothing", "nothing")
+			if err := h.app.Unfreeze(as("sam"), "preprod"); err != nil {
+				t.Fatal(err)
+			}
+			h.waits("0.1.0")
+			h.wantRuns("0.1.0", "0.1.0", "nothing")
+
+			// An end that comes while nobody runs is found at the start.
+			if err := h.app.Freeze(as("sam"), "prod", time.Now().Add(time.Hour), "holidays"); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.approve(h.waits("0.1.0"), "sam"); err != nil {
+				t.Fatalf("an approval during a freeze: %v", err)
+			}
+			h.until("it is held", func(r *releases.Release) bool { return r.State == releases.Held })
+			h.stop()
+			time.Sleep(2 * time.Hour)
+			h.open()
+			h.until("the freeze has ended", func(r *releases.Release) bool { return r.State == releases.Healthy })
+			h.wantRuns("0.1.0", "0.1.0", "0.1.0")
+		})
+	})
+	t.Run("a rollback is never frozen", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			time.Sleep(2 * time.Second)
+			h.merge("first", "minor")
+			h.release("0.1.0")
+			h.merge("second", "patch")
+			h.release("0.1.1")
+			if err := h.app.Freeze(as("sam"), "prod", time.Now().Add(time.Hour), "holidays"); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.app.Rollback(as("sam"), "ledger", "prod", "slow"); err != nil {
+				t.Fatal(err)
+			}
+			h.until("it is back", func(r *releases.Release) bool { return r.Kind == releases.Rollback && r.State == releases.Healthy })
+			h.wantRuns("0.1.1", "0.1.1", "0.1.0")
+		})
+	})
+	t.Run("an override needs its own policy, says why, and counts for one release", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			time.Sleep(2 * time.Second)
+			if err := h.app.Freeze(as("sam"), "prod", time.Now().Add(time.Hour), "holidays"); err != nil {
+				t.Fatal(err)
+			}
+			h.merge("first", "minor")
+			r := h.waits("0.1.0")
+			owner := nightporter.WithActor(context.Background(), nightporter.Actor{
+				Kind: nightporter.Person, Name: "ana", Method: "test", Policies: []string{"service-owner-payments"},
+			})
+			past := h.app.OverrideFreeze("customers cannot pay")
+			if err := past.Approve(owner, r.ID, ""); nightporter.CodeOf(err) != nightporter.Denied {
+				t.Errorf("an owner without the policy: got %v, want denied", err)
+			}
+			if err := h.app.Approve(owner, r.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			h.until("it is held", func(r *releases.Release) bool { return r.State == releases.Held })
+			if err := h.approve(r, "sam"); nightporter.CodeOf(err) != nightporter.Conflict {
+				t.Errorf("a second approval without an override: got %v, want a conflict", err)
+			}
+			if err := past.Approve(as("sam"), r.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			h.until("it passed", func(r *releases.Release) bool { return r.State == releases.Healthy })
+			d, err := h.app.Release(context.Background(), r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(d.Overrides) != 1 || d.Overrides[0].Person != "sam" || d.Overrides[0].Reason != "customers cannot pay" {
+				t.Errorf("the release shows %+v, want who let it pass and why", d.Overrides)
+			}
+			if !h.audited("release.approve", `"override_freeze":"customers cannot pay"`) {
+				t.Error("the register does not say why the freeze was passed")
+			}
+			h.merge("second", "patch")
+			if err := past.Approve(as("sam"), h.waits("0.1.1").ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			h.until("the next one passed with an override of its own", func(r *releases.Release) bool {
+				return r.Version.String() == "0.1.1" && r.State == releases.Healthy
+			})
+			h.merge("third", "patch")
+			if err := h.approve(h.waits("0.1.2"), "sam"); err != nil {
+				t.Fatal(err)
+			}
+			h.until("the third is held", func(r *releases.Release) bool { return r.State == releases.Held })
+			if err := h.app.Reject(as("sam"), h.newest().ID, "not now"); err != nil {
+				t.Fatal(err)
+			}
+			h.until("it was rejected", func(r *releases.Release) bool { return r.State == releases.Rejected })
+		})
+	})
+	t.Run("one of the configuration is not changed by command, and ends with a reload", func(t *testing.T) {
+		t.Parallel()
+		inHouse(t, func(t *testing.T, h *house) {
+			h.reload(strings.Replace(declared, "preprod: {kind: staging}",
+				`preprod: {kind: staging, freezes: [{from: 1999-12-31, to: "2000-01-03 09:00", reason: party}]}`, 1))
+			time.Sleep(2 * time.Second)
+			for what, err := range map[string]error{
+				"freeze":   h.app.Freeze(as("sam"), "preprod", time.Now().Add(time.Hour), "mine"),
+				"unfreeze": h.app.Unfreeze(as("sam"), "preprod"),
+			} {
+				if nightporter.CodeOf(err) != nightporter.Declared {
+					t.Errorf("%s: got %v, want declared", what, err)
+				}
+			}
+			h.merge("first", "minor")
+			held(h, "preprod is frozen until 2000-01-03 09:00 UTC by the configuration: party")
+			h.reload(declared)
+			h.waits("0.1.0")
+		})
+	})
+}
+
+func TestAFreezeOnPostgres(t *testing.T) {
+	t.Parallel()
+	onPostgres(t, func(t *testing.T, h *house) {
+		h.app.Sweep(context.Background())
+		if err := h.app.Freeze(as("sam"), "dev", time.Now().Add(time.Hour), "load test"); err != nil {
+			t.Fatal(err)
+		}
+		h.merge("first", "minor")
+		h.until("it is held", func(r *releases.Release) bool { return r.State == releases.Held })
+		h.stop()
+		h.open()
+		if got := h.runs("dev"); got != "nothing" {
+			t.Errorf("dev runs %s in a freeze", got)
+		}
+		if err := h.app.Unfreeze(as("sam"), "dev"); err != nil {
+			t.Fatal(err)
+		}
+		h.waits("0.1.0")
+		h.wantRuns("0.1.0", "0.1.0", "nothing")
 	})
 }
 
