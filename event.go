@@ -67,12 +67,14 @@ type ReleaseOpened struct {
 
 // Deployed: one environment runs the version and it was seen healthy there.
 type Deployed struct {
-	Release     string   `json:"release"`
-	Service     string   `json:"service"`
-	Environment string   `json:"environment"`
-	Version     Version  `json:"version"`
-	Commit      string   `json:"commit"`
-	Evidence    Evidence `json:"evidence"`
+	Release     string  `json:"release"`
+	Service     string  `json:"service"`
+	Environment string  `json:"environment"`
+	Version     Version `json:"version"`
+	Commit      string  `json:"commit"`
+	// At is when it was noted; zero in events of before there was one.
+	At       time.Time `json:"at,omitzero"`
+	Evidence Evidence  `json:"evidence"`
 }
 
 // AwaitingApproval: a release is healthy wherever it may go by itself and waits
@@ -87,30 +89,68 @@ type AwaitingApproval struct {
 
 // ReleaseHealthy: production runs the version and it was seen healthy there.
 type ReleaseHealthy struct {
-	Release     string    `json:"release"`
-	Service     string    `json:"service"`
-	Environment string    `json:"environment"`
-	Version     Version   `json:"version"`
-	Commit      string    `json:"commit"`
-	Previous    string    `json:"previous,omitempty"` // commit that ran before; empty for the first
-	ApprovedBy  []string  `json:"approved_by,omitempty"`
-	Merges      []Merged  `json:"merges"` // (previous, commit], oldest first
-	StartedAt   time.Time `json:"started_at"`
-	FinishedAt  time.Time `json:"finished_at"`
-	Evidence    Evidence  `json:"evidence"`
+	Release     string  `json:"release"`
+	Service     string  `json:"service"`
+	Environment string  `json:"environment"`
+	Version     Version `json:"version"`
+	Commit      string  `json:"commit"`
+	Previous    string  `json:"previous,omitempty"` // commit that ran before; empty for the first
+	// PreviousRelease is the release that ran before; empty for the first.
+	PreviousRelease string `json:"previous_release,omitempty"`
+	// Kind is why there is the release: merge, promote or rollback.
+	Kind       string    `json:"kind,omitempty"`
+	ApprovedBy []string  `json:"approved_by,omitempty"`
+	Merges     []Merged  `json:"merges"` // (previous, commit], oldest first
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Evidence   Evidence  `json:"evidence"`
 }
 
 // ReleaseRolledBack: a version was not healthy and the one before runs again.
 type ReleaseRolledBack struct {
-	Release     string   `json:"release"`
-	Service     string   `json:"service"`
-	Environment string   `json:"environment"`
-	Version     Version  `json:"version"`
-	Commit      string   `json:"commit"`
-	BackTo      string   `json:"back_to,omitempty"` // commit; empty when nothing ran before
-	Reason      string   `json:"reason"`
-	Evidence    Evidence `json:"evidence"`
+	Release     string  `json:"release"`
+	Service     string  `json:"service"`
+	Environment string  `json:"environment"`
+	Version     Version `json:"version"`
+	Commit      string  `json:"commit"`
+	BackTo      string  `json:"back_to,omitempty"` // commit; empty when nothing ran before
+	Reason      string  `json:"reason"`
+	// Production is set for an environment of that kind.
+	Production bool `json:"production,omitempty"`
+	// Served is set when the version had taken over: what ran before had ended
+	// and is being started again.
+	Served bool `json:"served,omitempty"`
+	// Retryable is set when the failure says nothing about the version.
+	Retryable bool      `json:"retryable,omitempty"`
+	At        time.Time `json:"at,omitzero"`
+	Evidence  Evidence  `json:"evidence"`
 }
+
+// IncidentOpened: a person says that a service does not do what it should in
+// production. Failures of deployments are incidents without this event.
+type IncidentOpened struct {
+	ID      string `json:"id"`
+	Service string `json:"service"`
+	// Deployment is the one that caused it; empty when none did, or nobody knows.
+	Deployment string    `json:"deployment,omitempty"`
+	Title      string    `json:"title"`
+	Person     string    `json:"person"`
+	At         time.Time `json:"at"`
+}
+
+// IncidentClosed: a person says that the service does what it should again.
+type IncidentClosed struct {
+	ID      string    `json:"id"`
+	Service string    `json:"service"`
+	Person  string    `json:"person"`
+	At      time.Time `json:"at"`
+}
+
+func (IncidentOpened) EventName() string { return "IncidentOpened" }
+func (IncidentClosed) EventName() string { return "IncidentClosed" }
+
+func (e IncidentOpened) EventSubject() Resource { return Resource{"service", e.Service} }
+func (e IncidentClosed) EventSubject() Resource { return Resource{"service", e.Service} }
 
 func (PullRequestChanged) EventName() string { return "PullRequestChanged" }
 func (Merged) EventName() string             { return "Merged" }

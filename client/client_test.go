@@ -55,6 +55,16 @@ func TestEachMethodAsksForItsRoute(t *testing.T) {
 		{"a rejection passes nothing", "POST /api/releases/rel_1/reject", `{"comment":"no"}`, `{}`, func(ctx context.Context, c *C) error {
 			return ignore(c.Reject(client.WithFreezeOverride(ctx, "fire"), "rel_1", "no"))
 		}},
+		{"dora", "GET /api/services/ledger/dora?window=90d", "", `{"service":"ledger"}`, func(ctx context.Context, c *C) error { return ignore(c.Dora(ctx, "ledger", "90d")) }},
+		{"incidents", "GET /api/services/ledger/incidents?limit=5", "", `{"items":[]}`, func(ctx context.Context, c *C) error {
+			return ignore(client.Collect(c.Incidents(ctx, "ledger", 5)))
+		}},
+		{"open incident", "POST /api/services/ledger/incidents", `{"title":"slow"}`, `{"id":"inc_1"}`, func(ctx context.Context, c *C) error {
+			return ignore(c.OpenIncident(ctx, "ledger", "slow", ""))
+		}},
+		{"close incident", "POST /api/services/ledger/incidents/inc_1/close", ``, `{}`, func(ctx context.Context, c *C) error {
+			return ignore(c.CloseIncident(ctx, "ledger", "inc_1"))
+		}},
 		{"freezes", "GET /api/freezes?limit=1000", "", `{"items":[]}`, func(ctx context.Context, c *C) error { return ignore(c.Freezes(ctx)) }},
 		{"unfreeze", "DELETE /api/freezes/prod", ``, ``, func(ctx context.Context, c *C) error { return c.Unfreeze(ctx, "prod") }},
 		{"versions", "GET /api/versions?limit=1000&repo=github%2Fledger", "", `{"items":[{"repo":"github/ledger","place":3,"version":"1.4.0"}]}`, func(ctx context.Context, c *C) error {

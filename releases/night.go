@@ -162,7 +162,8 @@ func (r *Releases) awake(ctx context.Context, p Placement, o deploy.Observation)
 			return err
 		}
 		tx.Publish(nightporter.Deployed{
-			Release: p.Release, Service: p.Service, Environment: p.Environment, Version: p.Version, Commit: p.Commit, Evidence: o.Evidence,
+			Release: p.Release, Service: p.Service, Environment: p.Environment, Version: p.Version, Commit: p.Commit,
+			At: tx.Now(), Evidence: o.Evidence,
 		})
 		return nil
 	})

@@ -96,7 +96,8 @@ func (r *Releases) deployed(ctx context.Context, c *run.Change, s *run.Step, rel
 		return err
 	}
 	c.Publish(nightporter.Deployed{
-		Release: rel.ID, Service: rel.Service, Environment: in.Environment, Version: rel.Version, Commit: rel.Commit, Evidence: out.Evidence,
+		Release: rel.ID, Service: rel.Service, Environment: in.Environment, Version: rel.Version, Commit: rel.Commit,
+		At: c.Now(), Evidence: out.Evidence,
 	})
 	if in.Back != "" {
 		return nil
@@ -127,10 +128,11 @@ func (r *Releases) healthyEverywhere(ctx context.Context, c *run.Change, s *run.
 		event := nightporter.ReleaseHealthy{
 			Release: rel.ID, Service: rel.Service, Environment: env, Version: rel.Version, Commit: rel.Commit,
 			StartedAt: rel.CreatedAt, FinishedAt: c.Now(), Evidence: out.Evidence,
+			Kind: string(rel.Kind),
 		}
 		after := int64(0)
 		if before != nil {
-			event.Previous, after = before.Commit, before.Place
+			event.Previous, event.PreviousRelease, after = before.Commit, before.Release, before.Place
 		}
 		var err error
 		if event.Merges, err = Merges(ctx, c.Tx.Tx, rel.Repo, after, rel.Place); err != nil {
@@ -158,8 +160,10 @@ func (r *Releases) rolledBack(ctx context.Context, c *run.Change, s *run.Step, r
 	}
 	event := nightporter.ReleaseRolledBack{
 		Release: rel.ID, Service: rel.Service, Environment: in.Environment, Version: rel.Version, Commit: rel.Commit,
-		Reason: s.Message, Evidence: out.Evidence,
+		Reason: s.Message, Served: out.Served, Retryable: out.Retryable, At: c.Now(), Evidence: out.Evidence,
 	}
+	e, _ := r.cfg.Catalog.Current().Environment(in.Environment)
+	event.Production = e.Kind == nightporter.Production
 	state, message := RolledBack, fmt.Sprintf("unhealthy in %s: %s", in.Environment, s.Message)
 	if before == nil {
 		state = Broken // there was nothing to go back to

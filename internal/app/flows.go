@@ -18,6 +18,11 @@ func (a *App) flows() {
 	outbox.On(b, "releases.record", m.releases.Record) // Merged     -> (the board counts it)
 	outbox.On(b, "releases.open", m.releases.Open)     // VersionCut -> ReleaseOpened, Deployed, AwaitingApproval, ReleaseHealthy, ReleaseRolledBack
 
+	// What production went through is counted.
+	outbox.On(b, "services.shipped", m.services.Shipped)     // ReleaseHealthy    -> (DORA)
+	outbox.On(b, "services.failed", m.services.Failed)       // ReleaseRolledBack -> (DORA)
+	outbox.On(b, "services.recovered", m.services.Recovered) // Deployed          -> (an incident ends)
+
 	// People are told what they may want to act on.
 	outbox.On(b, "tell.waiting", a.tellWaiting)       // AwaitingApproval  -> the approvers
 	outbox.On(b, "tell.rolledback", a.tellRolledBack) // ReleaseRolledBack -> the owner
@@ -33,10 +38,12 @@ func (a *App) flows() {
 
 // shown are the events that no method hears and pages show: Home and the pages of
 // a release read them from the outbox, and open pages look again with every
-// commit that wrote one.
+// commit that wrote one. Incidents are written by the change that publishes them;
+// a rebuild of the services' rows reads their events.
 var shown = []string{
+	nightporter.IncidentOpened{}.EventName(),
+	nightporter.IncidentClosed{}.EventName(),
 	nightporter.ReleaseOpened{}.EventName(),
-	nightporter.Deployed{}.EventName(),
 	nightporter.EnvironmentClosing{}.EventName(),
 	nightporter.EnvironmentUp{}.EventName(),
 	nightporter.EnvironmentKept{}.EventName(),

@@ -23,6 +23,7 @@ import (
 	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets"
 	"nightporter.dev/nightporter/secrets/database"
+	"nightporter.dev/nightporter/services"
 	"nightporter.dev/nightporter/versions"
 )
 
@@ -32,10 +33,11 @@ type modules struct {
 	versions     *versions.Versions
 	releases     *releases.Releases
 	environments *environments.Environments
+	services     *services.Services
 }
 
 // moduleMigrations are their tables.
-var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations)
+var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations)
 
 func (a *App) makeModules() (err error) {
 	p := a.providers
@@ -57,6 +59,10 @@ func (a *App) makeModules() (err error) {
 		Gate: a.gate, Runs: a.runs, Catalog: a.catalog, Deployers: p.Deployers, Forges: as[forge.Tagger](p.Forges), Source: p.Source,
 		Tell: a, Night: a, Lend: lend{a}, Recall: recall{a}, Page: func(id string) string { return a.page("/releases/" + id) }, Now: a.clock.Now, Log: a.log,
 	})
+	if err != nil {
+		return err
+	}
+	a.modules.services, err = services.New(services.Config{Gate: a.gate, Catalog: a.catalog})
 	if err != nil {
 		return err
 	}
@@ -244,7 +250,7 @@ func (a *App) versionRules() versions.Rules {
 }
 
 func (a *App) moduleRoutes() []httpapi.Route {
-	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.databases.Routes())
+	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.databases.Routes())
 }
 
 // as narrows providers to what a capability asks for.

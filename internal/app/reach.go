@@ -9,6 +9,7 @@ import (
 	"nightporter.dev/nightporter/internal/audit"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/services"
 	"nightporter.dev/nightporter/versions"
 )
 
@@ -96,6 +97,18 @@ func (a *App) Unfreeze(ctx context.Context, environment string) error {
 func (a *App) OverrideFreeze(reason string) releases.Overriding {
 	return a.modules.releases.OverrideFreeze(reason)
 }
+
+// Dora measures the delivery of a service in the window that ends now.
+func (a *App) Dora(ctx context.Context, service string, window time.Duration) (d *services.Dora, err error) {
+	err = a.gate.Look(ctx, func(tx *store.Tx) error {
+		d, err = services.Measure(ctx, tx, service, window, time.Now())
+		return err
+	})
+	return d, err
+}
+
+// RebuildDora is [services.Services.Rebuild].
+func (a *App) RebuildDora(ctx context.Context) error { return a.modules.services.Rebuild(ctx) }
 
 // Reject is [releases.Releases.Reject].
 func (a *App) Reject(ctx context.Context, id, comment string) error {

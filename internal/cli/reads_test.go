@@ -35,6 +35,16 @@ func library(t *testing.T) *porter {
 		{"id":"rel_3","service":"ledger","repo":"github/ledger","version":"1.3.1","kind":"rollback","target":"prod","state":"healthy","created_at":"2026-11-20T10:00:00Z"}]}`
 	return withBoard(t).
 		recorded("GET /api/releases/rel_0198c0ffee04", "release.json").
+		says("GET /api/services/ledger/dora?window=30d", 200, `{"service":"ledger","from":"2026-10-24T12:00:00Z","to":"2026-11-23T12:00:00Z",
+			"deployment_frequency":{"factor":"throughput","definition":"d","unit":"per_day","value":0.1,"numerator":3,"denominator":30,"rows":["a","b","c"]},
+			"change_lead_time":{"factor":"throughput","definition":"l","unit":"seconds","value":12000,"p90":200000,"numerator":212000,"denominator":2,"rows":["c1","c2"]},
+			"change_fail_rate":{"factor":"instability","definition":"f","unit":"ratio","value":0.25,"numerator":1,"denominator":4,"rows":["d"]},
+			"failed_deployment_recovery_time":{"factor":"throughput","definition":"r","unit":"seconds","value":null,"numerator":0,"denominator":0,"rows":[]},
+			"deployment_rework_rate":{"factor":"instability","definition":"w","unit":"ratio","value":0,"numerator":0,"denominator":4,"rows":[]},
+			"deployments":[],"before":[],"changes":[],"incidents":[]}`).
+		says("GET /api/services/ledger/incidents?limit=30", 200, `{"items":[
+			{"id":"inc_2","service":"ledger","cause":"person","title":"totals are wrong","opened_by":"ana","opened_at":"2026-11-23T10:00:00Z"},
+			{"id":"inc_1","service":"ledger","cause":"rollback","title":"1.3.1 was rolled back to 1.3.0","opened_at":"2026-11-20T10:00:00Z","closed_at":"2026-11-20T10:20:00Z"}]}`).
 		says("GET /api/freezes?limit=1000", 200, `{"items":[
 			{"environment":"prod","from":"2026-11-23T10:00:00Z","until":"2026-11-23T18:00:00Z","reason":"load test","person":"ana","source":"api","in_force":true},
 			{"environment":"prod","from":"2026-12-23T18:00:00Z","until":"2027-01-04T08:00:00Z","reason":"holidays","source":"file","in_force":false}]}`).
@@ -61,6 +71,8 @@ func library(t *testing.T) *porter {
 
 var reads = []struct{ golden, args string }{
 	{"release-freeze-list", "release freeze list"},
+	{"service-dora", "service dora ledger"},
+	{"service-incident-list", "service incident list ledger"},
 	{"release-list", "release list"},
 	{"release-show", "release show rel_0198c0ffee04"},
 	{"version", "version"},

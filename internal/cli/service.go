@@ -60,7 +60,8 @@ func (c *CLI) serviceCommands() *cobra.Command {
 			return nil
 		},
 	}
-	return noun("service", "What your teams build and run", "  nightporter service list\n  nightporter service show ledger", list, show)
+	return noun("service", "What your teams build and run", "  nightporter service list\n  nightporter service show ledger\n  nightporter service dora ledger",
+		list, show, c.serviceDora(), c.serviceIncidents())
 }
 
 func forgeTable() *table {

@@ -24,6 +24,8 @@ func house(t *testing.T) *porter {
 		says("POST /api/releases/rel_0198c0ffee04/promote", 202, `{"release":"rel_0198c0ffee04","run":"run_9"}`).
 		says("POST /api/services/affordability/deploy", 202, `{"id":"rel_9","repo":"github/affordability","run":"run_9"}`).
 		says("PUT /api/freezes/prod", 204, "").says("PUT /api/freezes/dev", 204, "").says("DELETE /api/freezes/prod", 204, "").
+		says("POST /api/services/ledger/incidents", 201, `{"id":"inc_1"}`).
+		says("POST /api/services/ledger/incidents/inc_1/close", 200, `{"id":"inc_1","opened_at":"2026-11-23T10:00:00Z","closed_at":"2026-11-23T10:20:00Z"}`).
 		says("PUT /api/services/ledger/hold", 204, "").says("DELETE /api/services/ledger/hold", 204, "").
 		says("DELETE /api/tokens/acc-1", 204, "").says("DELETE /api/tokens/acc-2", 204, "").
 		says("PUT /api/policies/night-crew", 204, "").says("DELETE /api/policies/night-crew", 204, "").
@@ -114,6 +116,8 @@ func TestVerbsDoWhatTheySay(t *testing.T) {
 		{"release unhold ledger", "", `DELETE /api/services/ledger/hold`},
 		{"release promote affordability --to prod --detach --override-freeze fire", "", `POST /api/releases/rel_0198c0ffee04/promote {"environment":"prod","override_freeze":"fire"}`},
 		{"release promote affordability 1.8.0 --to dev --detach --override-freeze fire", "", `POST /api/services/affordability/deploy {"version":"1.8.0","environment":"dev","override_freeze":"fire"}`},
+		{"service incident open ledger slow --deployment none", "", `POST /api/services/ledger/incidents {"title":"slow","deployment":"none"}`},
+		{"service incident close ledger inc_1", "", `POST /api/services/ledger/incidents/inc_1/close`},
 		{"release unfreeze prod", "", `DELETE /api/freezes/prod`},
 		{"policy write night-crew -", "path \"a\" {}\n", `PUT /api/policies/night-crew {"policy":"path \"a\" {}\n"}`},
 		{"user set ana --password-stdin -p viewer", "long enough\n", `POST /api/users {"name":"ana","password":"long enough","policies":["viewer"]}`},

@@ -163,8 +163,12 @@ func viewerRules() []section {
 	}
 }
 
+// incidentPaths are where incidents of services are opened and closed.
+var incidentPaths = []string{"api/services/+/incidents", "api/services/+/incidents/+/close"}
+
 func developerRules(nonProduction []string) []section {
 	sections := []section{
+		{"Say when a service is unwell, and when it is well again.", rules(press, incidentPaths...)},
 		// The request names the environment in its body. A deploy to production
 		// stops at its approval, which this bundle does not grant.
 		{"Deploy any service.", rules(press, "api/services/+/deploy")},
@@ -198,7 +202,7 @@ func operatorRules() []section {
 	r := "api/releases/+/+/"
 	return []section{
 		{"Move and stop releases everywhere.", append(
-			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/runs/+/cancel"),
+			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/runs/+/cancel", "api/dora/rebuild", incidentPaths[0], incidentPaths[1]),
 			rules(manage, "api/services/+/hold", "api/freezes/+", "api/freezes/+/override")...)},
 		{"Run every environment.", append(
 			rules(press, "api/environments/+/up", "api/environments/+/down"),

@@ -63,6 +63,7 @@ var commits = []string{
 	"hook.receive", "forge.observe", "repo.observe", "outbox.deliver",
 	"version.intend", "version.cut",
 	"release.record", "release.open", "release.wait", "release.approve",
+	"service.shipped",
 	"step.start", "step.keep", "step.wait", "step.done", "step.failed", "run.heartbeat",
 	"token.create", "audit.key",
 }

@@ -226,7 +226,7 @@ var varies = []struct {
 	what *regexp.Regexp
 	as   string
 }{
-	{regexp.MustCompile(`\b(rel|run)_[0-9a-f]+`), "${1}_ID"},
+	{regexp.MustCompile(`\b(rel|run|inc)_[0-9a-f]+`), "${1}_ID"},
 	{regexp.MustCompile(`\bnpt_(…|[\w-]+)`), "TOKEN"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?`), "TIME"},
 	{regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d+ \w{3} \d{4} \d\d:\d\d \w+`), "TIME"},

@@ -456,6 +456,73 @@ func TestAFreezeOnPostgres(t *testing.T) {
 	})
 }
 
+// The house's own history, measured: what went to production, what came back and
+// what fixed it.
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		time.Sleep(2 * time.Second)
+		h.merge("first", "minor")
+		h.release("0.1.0")
+		time.Sleep(24 * time.Hour)
+		h.merge("second", "patch")
+		h.waits("0.1.1")
+		time.Sleep(time.Hour)
+		h.release("0.1.1")
+		time.Sleep(time.Hour)
+		if err := h.app.Rollback(as("sam"), "ledger", "prod", "slow"); err != nil {
+			t.Fatal(err)
+		}
+		h.until("it is back", func(r *releases.Release) bool { return r.Kind == releases.Rollback && r.State == releases.Healthy })
+		h.deploy.Rule(deploymem.Rule{Version: "0.1.2", Environment: "prod", Behaviour: deploymem.Behaviour{Fails: "exited with status 3"}})
+		h.merge("third", "patch")
+		if err := h.approve(h.waits("0.1.2"), "sam"); err != nil {
+			t.Fatal(err)
+		}
+		h.until("it rolled back", func(r *releases.Release) bool { return r.State == releases.RolledBack })
+		h.merge("fourth", "patch")
+		h.release("0.1.3")
+		h.pass()
+		check := func() {
+			t.Helper()
+			d, err := h.app.Dora(context.Background(), "ledger", 30*24*time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var kinds []string
+			for _, one := range d.Deployments {
+				kinds = append(kinds, one.Version+" "+one.Kind)
+			}
+			if want := []string{"0.1.0 merge", "0.1.1 merge", "0.1.0 rollback", "0.1.2 merge", "0.1.3 merge"}; !slices.Equal(kinds, want) {
+				t.Fatalf("production went through %q, want %q", kinds, want)
+			}
+			// Of four deployments 0.1.1 and 0.1.2 failed; 0.1.2 and 0.1.3 came
+			// after one that had.
+			for what, f := range map[string]float64{"fail": d.ChangeFailRate.Numerator, "rework": d.ReworkRate.Numerator} {
+				if f != 2 || d.ChangeFailRate.Denominator != 4 {
+					t.Errorf("%s counts %v of %v, want 2 of 4", what, f, d.ChangeFailRate.Denominator)
+				}
+			}
+			// 0.1.1 brought one change, 0.1.3 the three that 0.1.0 lacks.
+			var lead []string
+			for _, c := range d.Changes {
+				lead = append(lead, c.FinishedAt.Sub(c.CommittedAt).Truncate(time.Hour).String())
+			}
+			if len(lead) != 4 || lead[0] != "1h0m0s" {
+				t.Errorf("the changes took %v, want four, the first an hour", lead)
+			}
+			if v := d.RecoveryTime.Value; v == nil || d.RecoveryTime.Denominator != 2 || *v < 1700 || *v > 1900 {
+				t.Errorf("recovery is %+v, want the middle of an hour and nothing", d.RecoveryTime)
+			}
+		}
+		check()
+		if err := h.app.RebuildDora(as("sam")); err != nil {
+			t.Fatal(err)
+		}
+		check()
+	})
+}
+
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	t.Run("a tag that somebody pushed by hand is adopted, never moved", func(t *testing.T) {
