@@ -64,7 +64,7 @@ same as JSON Schema, for your editor.
 - Relative paths start at the file's folder.
 - Durations are numbers with units, large to small: ` + "`30s`, `5m`, `1h30m`, `30d`, `2w`" + `.
 - Secrets never stand in the file. A key that ends in ` + "`_file`" + ` takes the path of a file that only its owner may read. The same
-  key without ` + "`_file`" + ` takes ` + "`env:NAME`" + ` or ` + "`file:path`" + `.
+  key without ` + "`_file`" + ` takes ` + "`env:NAME`, `file:path`, or `secret:PATH#KEY`" + ` for one of the [porter's own secrets](secrets.md#secrets-of-the-configuration).
 - After a change, send the server a SIGHUP. A file with mistakes changes nothing. [Operate](operate.md) says what needs a restart.
 - The file may speak of more than this version does: the table in the [README](../README.md) says what is here.
 
