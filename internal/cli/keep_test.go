@@ -84,6 +84,62 @@ func TestALeaseIsRenewedAtHalfItsLife(t *testing.T) {
 	}
 }
 
+func TestALeaseThatCannotBeKeptGetsASuccessor(t *testing.T) {
+	t.Parallel()
+	gone := nightporter.E(nightporter.Invalid, "invalid lease")
+	for _, tt := range []struct {
+		name  string
+		fixed bool
+		look  func(since time.Duration) error
+		for_  time.Duration // 0 is as long as it takes
+		why   string
+		after time.Duration
+	}{
+		{"in its last quarter when it cannot be renewed", true, nil, 0, "the login has met its maximum", 45 * time.Minute},
+		{
+			"soon after somebody revoked it", false,
+			func(since time.Duration) error {
+				if since > 3*time.Minute {
+					return gone
+				}
+				return nil
+			},
+			0, "the login was taken away", 3*time.Minute + watchEvery,
+		},
+		{
+			"not because the server could not be asked", true,
+			func(time.Duration) error { return nightporter.E(nightporter.Unavailable, "nothing answers") },
+			0, "the login has met its maximum", 45 * time.Minute,
+		},
+		{
+			"not because looking is not allowed", true,
+			func(time.Duration) error { return nightporter.E(nightporter.Denied, "permission denied") },
+			0, "the login has met its maximum", 45 * time.Minute,
+		},
+		{"not after the command ended", true, nil, time.Minute, "", time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.for_ > 0 {
+					ctx, cancel = context.WithTimeout(t.Context(), tt.for_)
+				}
+				defer cancel()
+				began := time.Now()
+				k := keeper{life: time.Hour, fixed: tt.fixed, warn: func(s string) { t.Errorf("warned: %s", s) }}
+				if tt.look != nil {
+					k.look = func(context.Context) error { return tt.look(time.Since(began)) }
+				}
+				why := k.run(ctx)
+				if took := time.Since(began); why != tt.why || took != tt.after {
+					t.Errorf("got %q after %s, want %q after %s", why, took, tt.why, tt.after)
+				}
+			})
+		})
+	}
+}
+
 func TestWherePsqlGoesIsReadOffTheAddress(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string][]string{

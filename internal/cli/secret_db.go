@@ -105,8 +105,10 @@ var ownPassword = regexp.MustCompile(`(?i)^(?:[a-z]+://)?[^:@/]*:([^@]+)@|\bpass
 // checkURL refuses an address that cannot be used, and one that holds a password:
 // it was an argument, and the password cannot be rotated there.
 func checkURL(d client.DatabaseConfig) error {
-	if m := ownPassword.FindStringSubmatch(d.URL); m != nil && !strings.Contains(m[1]+m[2], "{{") {
-		return usage("--url holds a password").hint("write {{password}} in its place, and give the password on stdin or with --password-file")
+	for _, m := range ownPassword.FindAllStringSubmatch(d.URL, -1) {
+		if password := m[1] + m[2]; password != "{{password}}" {
+			return usage("--url holds a password").hint("write {{password}} in its place, and give the password on stdin or with --password-file")
+		}
 	}
 	if !strings.Contains(d.URL, "{{username}}") || !strings.Contains(d.URL, "{{password}}") {
 		return usage("--url must say where {{username}} and {{password}} belong").hint("%s", map[string]string{

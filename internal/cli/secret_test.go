@@ -161,3 +161,55 @@ func TestRefusalsOfTheVaultAPIKeepTheirExitCode(t *testing.T) {
 		}
 	}
 }
+
+const treeJSON = `{"items":[
+{"id":"acc-root","kind":"token","depth":0,"owner":"root","path":"auth/token/root","state":"live","issued_at":"2026-11-23T10:00:00Z"},
+{"id":"acc-ci","kind":"token","parent":"acc-root","depth":1,"owner":"ci","path":"auth/token/create","state":"live","issued_at":"2026-11-23T11:00:00Z","expires_at":"2026-11-23T13:00:00Z","ends_at":"2026-11-23T13:00:00Z"},
+{"id":"acc-job","kind":"token","parent":"acc-ci","depth":2,"owner":"job","path":"auth/token/create","state":"doomed","issued_at":"2026-11-23T11:00:00Z","ends_at":"2026-11-23T12:30:00Z"},
+{"id":"database/creds/app/x2","kind":"login","parent":"acc-job","depth":3,"owner":"job","path":"database/creds/app","state":"doomed","issued_at":"2026-11-23T11:00:00Z","ends_at":"2026-11-23T12:30:00Z","database":"database/main","username":"v-app-x2","role":"app"},
+{"id":"database/creds/app/x1","kind":"login","parent":"acc-ci","depth":2,"owner":"ci","path":"database/creds/app","state":"live","issued_at":"2026-11-23T12:00:00Z","ends_at":"2026-11-23T13:00:00Z","database":"database/main","username":"v-app-x1","role":"app"},
+{"id":"acc-ana","kind":"token","parent":"acc-root","depth":1,"owner":"ana","path":"auth/userpass/login/ana","state":"live","issued_at":"2026-11-23T12:00:00Z","ends_at":"2026-11-23T20:00:00Z"}]}`
+
+func TestTheTreeIsDrawnWithItsBranches(t *testing.T) {
+	t.Parallel()
+	p := newPorter(t).says("GET /api/leases/tree", 200, treeJSON)
+	r := p.run(piped, cli.Config{}, "secret", "lease", "tree")
+	var names []string
+	for line := range strings.SplitSeq(strings.TrimSpace(r.stdout), "\n") {
+		name, _, _ := strings.Cut(line, "  token")
+		name, _, _ = strings.Cut(name, "  login")
+		names = append(names, strings.TrimRight(name, " "))
+	}
+	want := []string{
+		"Holder                           Kind          Owner  State   Ends                 Path",
+		"acc-root", "├ acc-ci", "│ ├ acc-job", "│ │ └ v-app-x2 in database/main", "│ └ v-app-x1 in database/main", "└ acc-ana",
+	}
+	if diff := cmp.Diff(want, names); diff != "" || r.code != 0 {
+		t.Errorf("%+v (-want +got):\n%s", r, diff)
+	}
+	own := newPorter(t).says("GET /api/leases/tree/own?of=acc-ci", 200, `{"items":[]}`).run(piped, cli.Config{}, "secret", "lease", "tree", "acc-ci", "--mine")
+	if own.code != 0 || own.stderr != "Nobody has a login.\n" {
+		t.Errorf("%+v", own)
+	}
+}
+
+func TestAPasswordIsNeverAnArgument(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{
+		"postgresql://porter:hunter-2@db/ledger", "porter:hunter-2@tcp(db:3306)/ledger", "host=db user={{username}} password=hunter-2",
+		"postgresql://{{username}}:hunter-2@db/ledger", "postgresql://{{username}}:{{password}}@db/x?password=hunter-2",
+	} {
+		p := newPorter(t)
+		r := p.run(piped, cli.Config{Stdin: strings.NewReader("x\n")}, "secret", "db", "add", "main", "--plugin", "postgresql", "--username", "porter", "--url", address)
+		if r.code != 2 || strings.Contains(r.stderr, "hunter-2") || !strings.Contains(r.stderr, "--url") || len(p.seen) > 0 {
+			t.Errorf("%s: %+v, requests %q", address, r, p.seen)
+		}
+	}
+	p := newPorter(t).says("PUT /v1/database/config/main", 200, `{"warnings":["mind the gap"]}`)
+	r := p.run(piped, cli.Config{Stdin: strings.NewReader("hunter-2\n")}, "secret", "db", "add", "main", "--plugin", "mysql", "--username", "porter",
+		"--url", "{{username}}:{{password}}@tcp(db:3306)/ledger", "--role", "a", "--role", "b")
+	want := []string{`PUT /v1/database/config/main {"plugin_name":"mysql-database-plugin","connection_url":"{{username}}:{{password}}@tcp(db:3306)/ledger","username":"porter","password":"hunter-2","allowed_roles":["a","b"]}`}
+	if diff := cmp.Diff(want, p.changes()); diff != "" || r.code != 0 || !strings.Contains(r.stderr, "warning: mind the gap") || strings.Contains(r.stderr, "hunter-2") {
+		t.Errorf("%+v (-want +got):\n%s", r, diff)
+	}
+}
