@@ -75,7 +75,7 @@ type Release struct {
 	// Target is the one environment of a promotion or rollback; "" means the
 	// whole pipeline.
 	Target string `json:"target,omitempty"`
-	// State is building, deploying, waiting, held, healthy, rolled_back,
+	// State is building, waiting_for_artifact, deploying, waiting, held, healthy, rolled_back,
 	// failed, rejected, superseded or cancelled.
 	State     string    `json:"state"`
 	Message   string    `json:"message,omitempty"`

@@ -59,8 +59,8 @@ func (a *approver) Start(ctx context.Context, t run.Task) (string, error) {
 // supersede ends the older releases of the service that still wait, or this one
 // when a newer one waits already.
 func (r *Releases) supersede(ctx context.Context, tx *gate.Tx, rel *Release) error {
-	older, err := query(ctx, tx.Tx, `WHERE r.service = ? AND r.kind = ? AND r.place < ? AND r.state IN (?, ?)`,
-		rel.Service, OfMerge, rel.Place, Waiting, Held)
+	older, err := query(ctx, tx.Tx, `WHERE r.service = ? AND r.kind = ? AND r.place < ? AND r.state IN (?, ?, ?)`,
+		rel.Service, OfMerge, rel.Place, Waiting, Held, WaitingForArtifact)
 	if err != nil {
 		return err
 	}

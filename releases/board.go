@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"nightporter.dev/nightporter"
@@ -28,7 +29,7 @@ type Row struct {
 type Cell struct {
 	Version string    `json:"version,omitempty"`
 	Commit  string    `json:"commit,omitempty"`
-	State   string    `json:"state"` // none, healthy, asleep, waiting_for_environment, deploying, waiting, held, rolled_back, failed
+	State   string    `json:"state"` // none, healthy, asleep, waiting_for_environment, waiting_for_artifact, deploying, waiting, held, rolled_back, failed
 	Since   time.Time `json:"since,omitzero"`
 	Release string    `json:"release,omitempty"`
 	// Frozen is set while no deployment to the environment starts.
@@ -158,6 +159,8 @@ func (b *board) releases(ctx context.Context, tx *store.Tx) error {
 				switch {
 				case step == "deploy "+env && state == "failed":
 					cell.State = release
+				case step == stepArtifact && state == "waiting" && b.first(service, env):
+					cell.State = string(WaitingForArtifact)
 				case step == "deploy "+env && state == "pending": // frozen
 					cell.State = string(Held)
 				case step == "deploy "+env:
@@ -173,6 +176,12 @@ func (b *board) releases(ctx context.Context, tx *store.Tx) error {
 			}
 			return nil
 		})
+}
+
+// first says whether an environment is in the first stage of a service.
+func (b *board) first(service, env string) bool {
+	stages := b.world.Stages(service)
+	return len(stages) > 0 && slices.Contains(stages[0], env)
 }
 
 // behind counts the merges that production does not have. In the steady state

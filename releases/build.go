@@ -40,9 +40,18 @@ func (b *builder) Start(ctx context.Context, t run.Task) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if maker, ok := d.(deploy.Builder); ok && b.r.cfg.Source != nil {
-		if token.Build, err = b.build(ctx, t, maker, rel, service, &token.Frozen); err != nil {
-			return "", err
+	if token.Frozen.Artifact, err = b.r.named(ctx, rel, service); err != nil {
+		return "", err
+	}
+	if b.r.cfg.Source != nil {
+		maker, builds := d.(deploy.Builder)
+		if token.Frozen.Artifact != "" {
+			maker = nil // somebody else has built it
+		}
+		if builds || token.Frozen.Artifact != "" {
+			if token.Build, err = b.build(ctx, t, maker, rel, service, &token.Frozen); err != nil {
+				return "", err
+			}
 		}
 	}
 	out, err := json.Marshal(token)
@@ -50,7 +59,7 @@ func (b *builder) Start(ctx context.Context, t run.Task) (string, error) {
 }
 
 // build checks the commit out, reads what the repository says about itself, and
-// starts the build.
+// starts the build, unless there is nobody to build: maker is nil for an image.
 func (b *builder) build(ctx context.Context, t run.Task, maker deploy.Builder, rel *Release, service catalog.Service, frozen *Frozen) (deploy.Token, error) {
 	dir, done, err := b.r.cfg.Source.Checkout(ctx, rel.Repo, rel.Commit)
 	if err != nil {
@@ -68,6 +77,9 @@ func (b *builder) build(ctx context.Context, t run.Task, maker deploy.Builder, r
 		return "", fmt.Errorf("read %s of %s: %w", config.RepoFileName, rel.Repo, err)
 	}
 	frozen.follow(service)
+	if maker == nil {
+		return "", nil
+	}
 	if len(frozen.Command) == 0 {
 		return "", nightporter.E(nightporter.Invalid, "nobody says how to start %s", rel.Service).
 			WithHint("write `run: [./bin/app]` into %s of its repository, or under deploy in nightporter.yaml", config.RepoFileName)
@@ -81,6 +93,9 @@ func (b *builder) Observe(ctx context.Context, t run.Task, token string) (run.Ob
 	var tok buildToken
 	if err := json.Unmarshal([]byte(token), &tok); err != nil {
 		return run.Observation{}, fmt.Errorf("read the token of %s: %w", t.Key(), err)
+	}
+	if tok.Build == "" && tok.Frozen.Artifact != "" {
+		return run.Observation{State: run.Succeeded, Message: "deploys " + string(tok.Frozen.Artifact), Output: tok.Frozen}, nil
 	}
 	if tok.Build == "" {
 		return run.Observation{State: run.Succeeded, Message: "nothing to build", Output: tok.Frozen}, nil

@@ -51,6 +51,9 @@ func (r *Releases) Show(ctx context.Context, tx *store.Tx, id string) (*Detail, 
 	}
 	decides := ""
 	for _, s := range d.Work.Steps {
+		if s.Kind == kindArrival && s.State == run.Waiting {
+			d.WaitingSince = s.StartedAt
+		}
 		if s.Kind != kindApprove {
 			continue
 		}
@@ -174,6 +177,11 @@ func (r *Releases) Routes() []httpapi.Route {
 			Summary: "Bring a version into an environment", Request: deployBody{}, Response: Release{}, Handler: r.postDeploy,
 		},
 		{
+			Method: http.MethodPost, Pattern: "/api/services/{name}/artifacts",
+			Action:  httpapi.DoesTo("artifact.add", nightporter.Update, "api/services/{name}/artifacts", "service", "name"),
+			Summary: "CI says that the image of a commit exists", Request: artifactBody{}, Response: Artifact{}, Handler: r.postArtifact,
+		},
+		{
 			Method: http.MethodPut, Pattern: "/api/services/{name}/hold",
 			Action:  httpapi.DoesTo("service.hold", nightporter.Update, "api/services/{name}/hold", "service", "name"),
 			Summary: "Keep a service's releases before production", Request: reasonBody{}, Handler: r.putHold,
@@ -212,6 +220,11 @@ type (
 		Version        string `json:"version"`
 		Environment    string `json:"environment"`
 		OverrideFreeze string `json:"override_freeze,omitempty"`
+	}
+	artifactBody struct {
+		Commit string `json:"commit"`
+		Image  string `json:"image"`
+		Digest string `json:"digest"`
 	}
 	reasonBody struct {
 		Reason string `json:"reason"`
@@ -368,6 +381,18 @@ func (r *Releases) postDeploy(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	return httpapi.WriteJSON(w, http.StatusAccepted, rel)
+}
+
+func (r *Releases) postArtifact(w http.ResponseWriter, req *http.Request) error {
+	var body artifactBody
+	if err := httpapi.ReadJSON(req, &body); err != nil {
+		return err
+	}
+	a, err := r.HasArtifact(req.Context(), Artifact{Service: req.PathValue("name"), Commit: body.Commit, Image: body.Image, Digest: body.Digest})
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, a)
 }
 
 func (r *Releases) putHold(w http.ResponseWriter, req *http.Request) error {

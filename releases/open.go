@@ -116,8 +116,13 @@ func (r *Releases) plan(ctx context.Context, tx *store.Tx, rel *Release) ([]run.
 	var steps []run.StepSpec
 	var gateway []string // what the next stage stands after
 	if rel.frozen.Kind == "" {
+		var after []string
+		if service.Artifact.WaitForAPI {
+			steps = append(steps, run.StepSpec{Name: stepArtifact, Kind: kindArrival, Input: stepInput{Release: rel.ID}})
+			after = []string{stepArtifact}
+		}
 		steps = append(steps, run.StepSpec{
-			Name: "build", Kind: kindBuild, Input: stepInput{Release: rel.ID}, Within: 20 * time.Minute, Attempts: 3,
+			Name: "build", Kind: kindBuild, Input: stepInput{Release: rel.ID}, After: after, Within: 20 * time.Minute, Attempts: 3,
 		})
 		gateway = []string{"build"}
 	}

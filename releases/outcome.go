@@ -34,6 +34,11 @@ func (r *Releases) outcome(ctx context.Context, c *run.Change, s *run.Step) erro
 		_, err := c.Exec(ctx, `UPDATE release SET frozen = ?, state = ?, updated_at = ? WHERE id = ?`,
 			string(s.Output), Deploying, store.Micros(c.Now()), rel.ID)
 		return err
+	case kindArrival:
+		if failed {
+			return set(ctx, c.Tx.Tx, rel.ID, Broken, s.Message, c.Now())
+		}
+		return set(ctx, c.Tx.Tx, rel.ID, Building, "", c.Now())
 	case kindApprove:
 		if failed {
 			return set(ctx, c.Tx.Tx, rel.ID, Rejected, s.Message, c.Now())

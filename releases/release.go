@@ -16,22 +16,24 @@ type State string
 
 // The states of a release.
 const (
-	Building   State = "building"
-	Deploying  State = "deploying"
-	Waiting    State = "waiting"     // for an approval
-	Held       State = "held"        // for the end of a hold or a freeze
-	Healthy    State = "healthy"     // runs everywhere it should
-	RolledBack State = "rolled_back" // was unhealthy somewhere; what ran before runs again
-	Broken     State = "failed"      // could not be built or deployed
-	Rejected   State = "rejected"    // a person said no
-	Superseded State = "superseded"  // a newer one took its place while it waited
-	Cancelled  State = "cancelled"
+	Building State = "building"
+	// WaitingForArtifact is for CI's word that what is deployed exists.
+	WaitingForArtifact State = "waiting_for_artifact"
+	Deploying          State = "deploying"
+	Waiting            State = "waiting"     // for an approval
+	Held               State = "held"        // for the end of a hold or a freeze
+	Healthy            State = "healthy"     // runs everywhere it should
+	RolledBack         State = "rolled_back" // was unhealthy somewhere; what ran before runs again
+	Broken             State = "failed"      // could not be built or deployed
+	Rejected           State = "rejected"    // a person said no
+	Superseded         State = "superseded"  // a newer one took its place while it waited
+	Cancelled          State = "cancelled"
 )
 
 // Over says that the release will not move by itself any more.
 func (s State) Over() bool {
 	switch s {
-	case Building, Deploying, Waiting, Held:
+	case Building, WaitingForArtifact, Deploying, Waiting, Held:
 		return false
 	}
 	return true

@@ -87,6 +87,7 @@ func New(cfg Config) (*Releases, error) {
 		kindApprove: &approver{r},
 		kindTag:     &tagger{r},
 		kindAwait:   &daylight{r},
+		kindArrival: &arrival{r},
 	})
 	return r, nil
 }
@@ -98,6 +99,7 @@ const (
 	kindApprove = "release.approve"
 	kindTag     = "release.tag"
 	kindAwait   = "release.await"
+	kindArrival = "release.artifact"
 )
 
 // Migrations are the tables of this package.
@@ -206,6 +208,16 @@ CREATE TABLE release_override (
 	person TEXT NOT NULL,
 	at BIGINT NOT NULL,
 	PRIMARY KEY (release_id, environment)
+);
+`}, {Name: "releases/0003", SQL: `
+CREATE TABLE release_artifact (
+	service TEXT NOT NULL,
+	commit_id TEXT NOT NULL,
+	image TEXT NOT NULL,
+	digest TEXT NOT NULL,
+	person TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	PRIMARY KEY (service, commit_id)
 );
 `}}
 

@@ -110,6 +110,12 @@ func (a *App) Dora(ctx context.Context, service string, window time.Duration) (d
 // RebuildDora is [services.Services.Rebuild].
 func (a *App) RebuildDora(ctx context.Context) error { return a.modules.services.Rebuild(ctx) }
 
+// HasArtifact is [releases.Releases.HasArtifact].
+func (a *App) HasArtifact(ctx context.Context, artifact releases.Artifact) error {
+	_, err := a.modules.releases.HasArtifact(ctx, artifact)
+	return err
+}
+
 // Reject is [releases.Releases.Reject].
 func (a *App) Reject(ctx context.Context, id, comment string) error {
 	return a.modules.releases.Reject(ctx, id, comment)

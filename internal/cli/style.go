@@ -72,7 +72,7 @@ func lookOf(state string) look {
 		return look{"✓", word, good}
 	case "building", "deploying", "running", "starting", "queued", "intended", "closing", "verifying":
 		return look{"▸", word, busy}
-	case "waiting":
+	case "waiting", "waiting_for_artifact":
 		return look{"◆", word, needs}
 	case "held", "paused":
 		return look{"‖", word, needs}

@@ -191,7 +191,7 @@ func ownerRules(team string, services []string) []section {
 		r := "api/releases/" + s + "/+/"
 		sections = append(sections, section{
 			team + " decides about " + s + ".",
-			append(rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/"+s+"/deploy"),
+			append(rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/"+s+"/deploy", "api/services/"+s+"/artifacts"),
 				rules(manage, "api/services/"+s+"/hold")...),
 		})
 	}
@@ -202,7 +202,7 @@ func operatorRules() []section {
 	r := "api/releases/+/+/"
 	return []section{
 		{"Move and stop releases everywhere.", append(
-			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/runs/+/cancel", "api/dora/rebuild", incidentPaths[0], incidentPaths[1]),
+			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/services/+/artifacts", "api/runs/+/cancel", "api/dora/rebuild", incidentPaths[0], incidentPaths[1]),
 			rules(manage, "api/services/+/hold", "api/freezes/+", "api/freezes/+/override")...)},
 		{"Run every environment.", append(
 			rules(press, "api/environments/+/up", "api/environments/+/down"),

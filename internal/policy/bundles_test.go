@@ -55,6 +55,8 @@ func productActions() []struct {
 		{do("delete", "api/freezes/prod"), "operator"},
 		{do("update", "api/freezes/prod/override"), "operator"},
 		{do("list", "api/freezes"), all},
+		{do("update", "api/services/ledger/artifacts"), "owner operator"},
+		{do("update", "api/services/billing/artifacts"), "operator"},
 		{do("update", "api/dora/rebuild"), "operator"},
 		{do("list", "api/services/ledger/incidents"), all},
 		{do("update", "api/services/ledger/incidents"), "developer operator"},

@@ -9,8 +9,9 @@ import (
 )
 
 // Artifact names what a build made by its content: "sha256:" and 64 hexadecimal
-// digits. Every environment runs the same bytes. It is "" for a provider that
-// does not build.
+// digits. Every environment runs the same bytes. For a provider that deploys what
+// somebody else has built it is an image, by its digest where that is known:
+// "registry.acme.test/ledger@sha256:…". It is "" for one that deploys neither.
 type Artifact string
 
 // Request asks for one instance of a service.

@@ -10,6 +10,7 @@ import (
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/internal/run"
+	"nightporter.dev/nightporter/provider/deploy"
 	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/versions"
@@ -520,6 +521,115 @@ func TestDelivery(t *testing.T) {
 			t.Fatal(err)
 		}
 		check()
+	})
+}
+
+// builtByCI is the configuration of a service whose image CI builds.
+var builtByCI = strings.Replace(declared, "owner: payments,",
+	`owner: payments, artifact: {image: "registry.acme.test:5000/ledger:{version}", wait_for: {api: true}},`, 1)
+
+func TestAReleaseWaitsForWhatCIBuildsOnPostgres(t *testing.T) {
+	t.Parallel()
+	onPostgres(t, func(t *testing.T, h *house) {
+		h.reload(builtByCI)
+		h.app.Sweep(context.Background())
+		commit := h.merge("first", "minor")
+		h.until("it waits for its artifact", func(r *releases.Release) bool { return r.State == releases.WaitingForArtifact })
+		for range 2 {
+			if err := h.app.HasArtifact(as("sam"), releases.Artifact{
+				Service: "ledger", Commit: commit, Image: "registry.acme.test:5000/ledger:0.1.0", Digest: "sha256:" + strings.Repeat("ab", 32),
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.waits("0.1.0")
+	})
+}
+
+func TestAReleaseWaitsForWhatCIBuilds(t *testing.T) {
+	t.Parallel()
+	inHouse(t, func(t *testing.T, h *house) {
+		h.reload(builtByCI)
+		time.Sleep(2 * time.Second)
+		commit := h.merge("first", "minor")
+		waiting := func(r *releases.Release) bool { return r.State == releases.WaitingForArtifact }
+		r := h.until("it waits for its artifact", waiting)
+		if !strings.HasPrefix(r.Message, "waiting for its artifact since 2000-01-01 00:0") {
+			t.Errorf("the release says %q", r.Message)
+		}
+		board, err := h.app.Board(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := board[0].Environments; got["dev"].State != "waiting_for_artifact" || got["prod"].State != "none" {
+			t.Errorf("the board shows %+v", got)
+		}
+		before := len(h.told.Shown())
+		time.Sleep(5 * time.Hour)
+		synctest.Wait()
+		if told := h.told.Shown()[before:]; len(told) != 1 || !strings.Contains(told[0].Title, "has waited 4h0m0s for CI") {
+			t.Errorf("people were told %+v, want one reminder", told)
+		}
+		h.stop()
+		h.open() // with the first configuration: the file is read again at the start
+		h.reload(builtByCI)
+		digest := "sha256:" + strings.Repeat("ab", 32)
+		good := releases.Artifact{Service: "ledger", Commit: commit, Image: "registry.acme.test:5000/ledger:0.1.0", Digest: digest}
+		for what, c := range map[string]struct {
+			change func(*releases.Artifact)
+			code   nightporter.Code
+		}{
+			"an unknown service":   {func(a *releases.Artifact) { a.Service = "nobody" }, nightporter.NotFound},
+			"half a commit":        {func(a *releases.Artifact) { a.Commit = commit[:10] }, nightporter.Invalid},
+			"a tag for a digest":   {func(a *releases.Artifact) { a.Digest = "latest" }, nightporter.Invalid},
+			"somebody else's name": {func(a *releases.Artifact) { a.Image = "evil.test/ledger:0.1.0" }, nightporter.Invalid},
+		} {
+			bad := good
+			c.change(&bad)
+			if err := h.app.HasArtifact(as("sam"), bad); nightporter.CodeOf(err) != c.code {
+				t.Errorf("%s: got %v, want %s", what, err, c.code)
+			}
+		}
+		for range 2 {
+			if err := h.app.HasArtifact(as("sam"), good); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := good
+		other.Digest = "sha256:" + strings.Repeat("cd", 32)
+		if err := h.app.HasArtifact(as("sam"), other); nightporter.CodeOf(err) != nightporter.Conflict {
+			t.Errorf("another digest for the same commit: got %v, want a conflict", err)
+		}
+		h.release("0.1.0")
+		for _, env := range []string{"dev", "preprod", "prod"} {
+			instances, err := h.deploy.Running(context.Background(), "ledger", env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i, ok := deploy.Find(instances, deploy.Serving); !ok || string(i.Artifact) != "registry.acme.test:5000/ledger@"+digest {
+				t.Errorf("%s runs %q, want the digest that CI named", env, i.Artifact)
+			}
+		}
+		if n := h.deploy.Builds(commit); n != 0 {
+			t.Errorf("the commit was built %d times here", n)
+		}
+
+		// CI may be faster than the webhook; and one that never comes is overtaken.
+		h.merge("second", "patch")
+		h.until("it waits", waiting)
+		third := h.merge("third", "patch")
+		good.Commit, good.Image = third, "registry.acme.test:5000/ledger:0.1.2"
+		if err := h.app.HasArtifact(as("sam"), good); err != nil {
+			t.Fatal(err)
+		}
+		h.waits("0.1.2")
+		list, err := h.app.Releases(context.Background(), releases.Filter{Service: "ledger", State: releases.Superseded})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) != 1 || list[0].Version.String() != "0.1.1" {
+			t.Errorf("superseded are %+v, want 0.1.1, which nobody built", list)
+		}
 	})
 }
 

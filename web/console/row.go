@@ -113,6 +113,11 @@ func cellOf(e nightporter.Environment, cell releases.Cell, row *releases.Row, ma
 		c.State, c.Icon, c.Word = Muted, IconAsleep, "asleep"
 	case "waiting_for_environment":
 		c.State, c.Icon, c.Word, c.Note = Muted, IconAsleep, "asleep", coming+" waits for the morning"
+	case string(releases.WaitingForArtifact):
+		c.State, c.Word, c.Note = OK, "healthy", coming+" waits for its artifact"
+		if cell.Version == "" {
+			c.State, c.Word = Muted, "never"
+		}
 	case "deploying":
 		c.State, c.Word, c.Since = Running, "deploying "+coming, row.Release.UpdatedAt
 	case string(releases.Waiting):
@@ -138,16 +143,18 @@ func cellOf(e nightporter.Environment, cell releases.Cell, row *releases.Row, ma
 
 // badges are the states of a release in a word.
 var badges = map[releases.State]Badge{
-	releases.Building:   {State: Running, Word: "building"},
-	releases.Deploying:  {State: Running, Word: "deploying"},
-	releases.Waiting:    {State: Attention, Word: "waits for approval", Icon: IconWaiting},
-	releases.Held:       {State: Attention, Word: "on hold", Icon: IconHold},
-	releases.Healthy:    {State: OK, Word: "released"},
-	releases.RolledBack: {State: Failed, Word: "rolled back", Icon: IconRolledBack},
-	releases.Broken:     {State: Failed, Word: "failed"},
-	releases.Rejected:   {State: Muted, Word: "rejected"},
-	releases.Superseded: {State: Muted, Word: "superseded"},
-	releases.Cancelled:  {State: Muted, Word: "cancelled"},
+	releases.Building:  {State: Running, Word: "building"},
+	releases.Deploying: {State: Running, Word: "deploying"},
+
+	releases.WaitingForArtifact: {State: Attention, Word: "waits for its artifact", Icon: IconWaiting},
+	releases.Waiting:            {State: Attention, Word: "waits for approval", Icon: IconWaiting},
+	releases.Held:               {State: Attention, Word: "on hold", Icon: IconHold},
+	releases.Healthy:            {State: OK, Word: "released"},
+	releases.RolledBack:         {State: Failed, Word: "rolled back", Icon: IconRolledBack},
+	releases.Broken:             {State: Failed, Word: "failed"},
+	releases.Rejected:           {State: Muted, Word: "rejected"},
+	releases.Superseded:         {State: Muted, Word: "superseded"},
+	releases.Cancelled:          {State: Muted, Word: "cancelled"},
 }
 
 // statusOf says what the row's release does or waits for, and where to go.
