@@ -236,6 +236,7 @@ func (a *App) makeDatabases() (err error) {
 		},
 		PasswordPolicy: func(ctx context.Context, name string) (string, error) { return a.vault.GeneratePassword(ctx, name) },
 		MayKeep:        a.mayKeep,
+		Changed:        func() { a.console.Notify() },
 	})
 	return err
 }

@@ -13,8 +13,12 @@ import (
 type Filter struct {
 	Actor    string // the one who acted or on whose behalf it was
 	Resource string // "release/r_1", or a kind alone: "release"
+	Action   string // exactly this one
 	Before   int64  // entries older than this number; 0 means from the newest
-	Limit    int    // 0 means 100
+	// Holds is a piece of text that the detail must hold, as it stands there in
+	// JSON. It reads every entry that the other fields match.
+	Holds string
+	Limit int // 0 means 100
 }
 
 // List reads entries, newest first.
@@ -32,6 +36,14 @@ func List(ctx context.Context, tx *store.Tx, f Filter) ([]Entry, error) {
 		if ok {
 			where, args = append(where, "resource_id = ?"), append(args, id)
 		}
+	}
+	if f.Action != "" {
+		where, args = append(where, "action = ?"), append(args, f.Action)
+	}
+	if f.Holds != "" {
+		// A wildcard in it matches too much at worst; LIKE itself has none that
+		// both stores let be escaped alike.
+		where, args = append(where, "detail LIKE ?"), append(args, "%"+f.Holds+"%")
 	}
 	if f.Limit <= 0 {
 		f.Limit = 100

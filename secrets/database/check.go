@@ -55,7 +55,7 @@ func (b *Backend) checkDatabase(ctx context.Context, r *vault.Request) (*vault.R
 	} else {
 		e.check(ctx, s, c, r.Do, &out)
 	}
-	out.ComparedAt = s.comparedAt()
+	out.ComparedAt, _ = s.comparison()
 	out.OK = out.Unrepaired == 0
 	for _, step := range out.Steps {
 		out.OK = out.OK && step.OK
@@ -75,6 +75,7 @@ func (e *Engine) check(ctx context.Context, s *server, c *connection, as doer, o
 	out.step("login", err, "a login was made, used and taken away")
 	began := e.cfg.Now()
 	err = s.reconcile(e.after(ctx))
+	s.noteCompared(err)
 	if err == nil {
 		err = e.look(ctx, func(tx *store.Tx) error {
 			return tx.Each(ctx, `SELECT kind, COUNT(*), SUM(CASE WHEN repaired = '' AND kind <> ? THEN 1 ELSE 0 END) FROM database_finding
@@ -114,17 +115,4 @@ func (s *server) verify(ctx context.Context) error {
 	}
 	s.answers()
 	return nil
-}
-
-// noteCompared remembers that the logins were compared now.
-func (s *server) noteCompared(at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.compared = at
-}
-
-func (s *server) comparedAt() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.compared
 }

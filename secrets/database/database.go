@@ -59,6 +59,9 @@ type Config struct {
 	Log *slog.Logger
 	// Now tells the time of leases; never a demo's clock. Default time.Now.
 	Now func() time.Time
+	// Changed is told, after the commit, that a login came, went or was found;
+	// nil for nobody. It must not block.
+	Changed func()
 	// Fault is called at every named point between two steps; the crash tests end
 	// the process there. nil in production.
 	Fault func(point string)
@@ -107,6 +110,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
 	}
 	if cfg.Fault == nil {
 		cfg.Fault = func(string) {}
@@ -171,7 +177,10 @@ func (e *Engine) after(ctx context.Context) context.Context {
 
 // do makes a change of our own.
 func (e *Engine) do(ctx context.Context, action, id string, fn func(*gate.Tx) error) error {
-	return e.cfg.Gate.Do(ctx, nightporter.Action{Name: action}, nightporter.Resource{Kind: "database", ID: id}, fn)
+	return e.cfg.Gate.Do(ctx, nightporter.Action{Name: action}, nightporter.Resource{Kind: "database", ID: id}, func(tx *gate.Tx) error {
+		tx.AfterCommit(e.cfg.Changed)
+		return fn(tx)
+	})
 }
 
 func (e *Engine) look(ctx context.Context, fn func(*store.Tx) error) error {

@@ -68,6 +68,7 @@ func (e *Engine) issue(ctx context.Context, s *server, w wish, as doer) (c Crede
 	err = as(ctx, func(tx *gate.Tx) error {
 		tx.Detail("lease", en.Lease)
 		tx.Detail("login", c.Username)
+		tx.Detail("connection", en.connection) // where the register says how it ends
 		if err := mayHave(ctx, tx, w, e.cfg.Now()); err != nil {
 			return err
 		}

@@ -29,6 +29,9 @@ type keeper struct {
 	trouble error           // why the database cannot be worked with
 	failed  int             // how often in a row
 	notes   map[string]note // by user name: what holds a login
+
+	compared     time.Time // when logins and leases were last compared, in this process
+	incomparable error     // why the last attempt came to nothing
 }
 
 type note struct {
@@ -263,16 +266,22 @@ func (s *server) note(batch []entry, outcomes []provider.Outcome) {
 
 // why says what keeps a login from going.
 func (s *server) why(username string) error {
+	if err := s.hinders(username); err != nil {
+		return err
+	}
+	return nightporter.E(nightporter.Unavailable, "its login is being taken away")
+}
+
+// hinders says what went wrong with taking a login away; nil while it is merely on
+// its way.
+func (s *server) hinders(username string) error {
 	k := &s.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if n, ok := k.notes[username]; ok && n.err != nil {
 		return n.err
 	}
-	if k.trouble != nil {
-		return k.trouble
-	}
-	return nightporter.E(nightporter.Unavailable, "its login is being taken away")
+	return k.trouble
 }
 
 // troubled says that the database was not to be worked with when it was last
@@ -285,6 +294,9 @@ func (s *server) troubled() bool {
 
 // answers says that the database works: whatever waits for it goes now.
 func (s *server) answers() {
+	s.keeper.mu.Lock()
+	s.keeper.incomparable = nil
+	s.keeper.mu.Unlock()
 	if s.troubled() {
 		s.poke()
 	}

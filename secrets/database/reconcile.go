@@ -70,7 +70,10 @@ func (e *Engine) Reconcile(ctx context.Context) error {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if err := e.server(c.ID).reconcile(ctx); err != nil {
+			s := e.server(c.ID)
+			err := s.reconcile(ctx)
+			s.noteCompared(err)
+			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				failed = errors.Join(failed, fmt.Errorf("compare the logins of %s: %w", c.database(), err))
@@ -79,6 +82,25 @@ func (e *Engine) Reconcile(ctx context.Context) error {
 	}
 	wg.Wait()
 	return failed
+}
+
+// noteCompared keeps when a comparison came to its end, and why the last did not.
+// It is in memory alone: the next one comes with the start.
+func (s *server) noteCompared(err error) {
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	s.keeper.incomparable = err
+	if err == nil {
+		s.keeper.compared = s.e.cfg.Now()
+	}
+}
+
+// comparison is when the logins were last compared with the leases, zero for not
+// since the start, and why the last attempt came to nothing.
+func (s *server) comparison() (time.Time, error) {
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	return s.keeper.compared, s.keeper.incomparable
 }
 
 // reconcile compares one database. The journal is read before and after the
@@ -109,7 +131,6 @@ func (s *server) reconcile(ctx context.Context) error {
 	if err := s.report(ctx, findings); err != nil {
 		return err
 	}
-	s.noteCompared(s.e.cfg.Now())
 	return s.repair(ctx, db, findings)
 }
 
@@ -281,21 +302,28 @@ func (s *server) claim(ctx context.Context, reason string, logins ...provider.Lo
 // of all for "".
 func (e *Engine) Findings(ctx context.Context, database string) (list []Finding, err error) {
 	err = e.look(ctx, func(tx *store.Tx) error {
-		return tx.Each(ctx, `SELECT c.path, c.name, f.username, f.kind, f.detail, f.repaired, f.first_at, f.last_at
+		list, err = e.FindingsIn(ctx, tx, database)
+		return err
+	})
+	return list, err
+}
+
+// FindingsIn is Findings within a snapshot that the caller reads more from.
+func (e *Engine) FindingsIn(ctx context.Context, tx *store.Tx, database string) (list []Finding, err error) {
+	err = tx.Each(ctx, `SELECT c.path, c.name, f.username, f.kind, f.detail, f.repaired, f.first_at, f.last_at
 			FROM database_finding f JOIN database_connection c ON c.id = f.connection
 			ORDER BY f.last_at DESC, c.path, c.name, f.username LIMIT 1000`, nil, func(scan func(...any) error) error {
-			var f Finding
-			var path, name string
-			var first, last int64
-			if err := scan(&path, &name, &f.Username, &f.Kind, &f.Detail, &f.Repaired, &first, &last); err != nil {
-				return err
-			}
-			f.Database, f.First, f.Last = path+name, store.Time(first), store.Time(last)
-			if database == "" || database == f.Database {
-				list = append(list, f)
-			}
-			return nil
-		})
+		var f Finding
+		var path, name string
+		var first, last int64
+		if err := scan(&path, &name, &f.Username, &f.Kind, &f.Detail, &f.Repaired, &first, &last); err != nil {
+			return err
+		}
+		f.Database, f.First, f.Last = path+name, store.Time(first), store.Time(last)
+		if database == "" || database == f.Database {
+			list = append(list, f)
+		}
+		return nil
 	})
 	return list, err
 }

@@ -25,8 +25,6 @@ type server struct {
 	live    *opened
 	settled bool // no rotation is half done
 
-	compared time.Time // when its logins were last compared with the leases
-
 	keeper keeper
 }
 

@@ -24,6 +24,8 @@ type Login struct {
 	Issued      time.Time `json:"issued_at"`
 	Expires     time.Time `json:"expires_at"`
 	Renewed     time.Time `json:"renewed_at,omitzero"`
+	Doomed      time.Time `json:"doomed_at,omitzero"`
+	Parent      string    `json:"parent,omitempty"` // accessor of the token that asked for it
 	Reason      string    `json:"reason,omitempty"` // why it ends
 	Error       string    `json:"error,omitempty"`  // what keeps it from ending
 }
@@ -65,7 +67,7 @@ func (e *Engine) Logins(ctx context.Context, f Filter) (list []Login, err error)
 		for _, l := range leases {
 			v := found[l.ID]
 			v.Lease, v.Path, v.Owner, v.Environment, v.State = l.ID, l.Path, l.Owner, l.Environment, string(l.State)
-			v.Issued, v.Expires, v.Renewed, v.Reason, v.Error = l.IssuedAt, l.ExpiresAt, l.RenewedAt, l.Reason, l.Error
+			v.Issued, v.Expires, v.Renewed, v.Doomed, v.Reason, v.Error = l.IssuedAt, l.ExpiresAt, l.RenewedAt, l.DoomedAt, l.Reason, l.Error
 			list = append(list, v)
 		}
 		return err
@@ -83,41 +85,52 @@ type Status struct {
 	Ending      int    `json:"ending"`            // waiting to be taken away
 	Findings    int    `json:"findings"`          // of the reconciler, not repaired
 	Trouble     string `json:"trouble,omitempty"` // why it could not be worked with when it was last tried
-	// Compared is when its logins were last compared with the leases.
+	// Compared is when its logins were last compared with the leases; zero when
+	// that was not since the start.
 	Compared time.Time `json:"compared_at,omitzero"`
 }
 
 // Databases lists the databases, by name.
 func (e *Engine) Databases(ctx context.Context) (list []Status, err error) {
 	err = e.look(ctx, func(tx *store.Tx) error {
-		connections, err := e.connections(ctx, tx, `WHERE retired_at = 0 ORDER BY path, name`)
-		if err != nil {
-			return err
-		}
-		for _, c := range connections {
-			s := Status{Database: c.database(), Plugin: c.text("plugin_name"), Environment: e.cfg.Binding(c.database()).Environment}
-			var dark int
-			err := tx.QueryRow(ctx, `SELECT
+		list, err = e.DatabasesIn(ctx, tx)
+		return err
+	})
+	return list, err
+}
+
+// DatabasesIn is Databases within a snapshot that the caller reads more from.
+func (e *Engine) DatabasesIn(ctx context.Context, tx *store.Tx) (list []Status, err error) {
+	connections, err := e.connections(ctx, tx, `WHERE retired_at = 0 ORDER BY path, name`)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range connections {
+		s := Status{Database: c.database(), Plugin: c.text("plugin_name"), Environment: e.cfg.Binding(c.database()).Environment}
+		var dark int
+		err := tx.QueryRow(ctx, `SELECT
 				(SELECT COUNT(*) FROM database_login WHERE connection = ? AND state = 'made'),
 				(SELECT COUNT(*) FROM database_login j LEFT JOIN lease l ON l.id = j.lease
 					WHERE j.connection = ? AND (j.state = 'unwanted' OR j.state = 'made' AND l.state = 'doomed')),
 				(SELECT COUNT(*) FROM database_finding WHERE connection = ? AND repaired = '' AND kind <> 'foreign'),
 				(SELECT COUNT(*) FROM database_dark WHERE environment = ?)`, c.ID, c.ID, c.ID, s.Environment).
-				Scan(&s.Logins, &s.Ending, &s.Findings, &dark)
-			if err != nil {
-				return err
-			}
-			s.Dark = dark > 0
-			srv := e.server(c.ID)
-			if srv.troubled() {
-				s.Trouble = message(srv.why(""))
-			}
-			s.Compared = srv.comparedAt()
-			list = append(list, s)
+			Scan(&s.Logins, &s.Ending, &s.Findings, &dark)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return list, err
+		s.Dark = dark > 0
+		srv := e.server(c.ID)
+		if err := srv.hinders(""); err != nil {
+			s.Trouble = message(err)
+		}
+		compared, failed := srv.comparison()
+		s.Compared = compared
+		if failed != nil && s.Trouble == "" {
+			s.Trouble = message(failed)
+		}
+		list = append(list, s)
+	}
+	return list, nil
 }
 
 // Routes are the engine's part of our own API.

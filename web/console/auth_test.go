@@ -12,11 +12,11 @@ import (
 	"nightporter.dev/nightporter/internal/identity"
 )
 
-var everyPage = []string{"/", "/services", "/services/ledger", "/releases/rel_1", "/activity", "/activity/0"}
+var everyPage = []string{"/", "/services", "/services/ledger", "/releases/rel_1", "/activity", "/activity/0", "/secrets", "/secrets/logins/database/creds/app/x"}
 
 func TestSignIn(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, smallWorld())
+	h := openWhole(t, smallWorld())
 	h.setPassword("ana")
 	form := func(fields ...string) url.Values {
 		v := url.Values{"username": {"ana"}, "password": {password}}

@@ -6,16 +6,20 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/environments"
 	"nightporter.dev/nightporter/internal/catalog"
 	"nightporter.dev/nightporter/internal/gate"
 	"nightporter.dev/nightporter/internal/httpapi"
 	"nightporter.dev/nightporter/internal/identity"
 	"nightporter.dev/nightporter/internal/store"
+	"nightporter.dev/nightporter/internal/vault"
 	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/secrets/database"
 )
 
 // Config is what a [Console] needs.
@@ -24,7 +28,13 @@ type Config struct {
 	Catalog  *catalog.Catalog   // required
 	Identity *identity.Identity // required
 	Releases *releases.Releases // required
-	Log      *slog.Logger       // nil is silent
+	// Databases hands out logins, and Vault answers for a person's own; nil,
+	// both, means that there are no pages about secrets.
+	Databases *database.Engine
+	Vault     *vault.Vault
+	// Environments is nil where there are no pages about environments.
+	Environments *environments.Environments
+	Log          *slog.Logger // nil is silent
 	// Now is the schedules' clock. nil means time.Now.
 	Now func() time.Time
 	// RealNow is the time of sessions, and of all that pages show. Its
@@ -56,6 +66,9 @@ type Console struct {
 func New(cfg Config) (*Console, error) {
 	if cfg.Gate == nil || cfg.Catalog == nil || cfg.Identity == nil || cfg.Releases == nil {
 		return nil, errors.New("console: Gate, Catalog, Identity and Releases are required")
+	}
+	if cfg.Databases != nil && cfg.Vault == nil {
+		return nil, errors.New("console: Databases goes with Vault")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -122,7 +135,7 @@ func (c *Console) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/static/", Access: httpapi.Public, Handler: httpapi.Plain(c.renderer.Static()), LogLevel: slog.LevelDebug},
 		{Method: http.MethodGet, Pattern: "/favicon.ico", Access: httpapi.Public, Handler: c.favicon, LogLevel: slog.LevelDebug},
 	}
-	return append(append(routes, c.signInRoutes()...), c.formRoutes()...)
+	return slices.Concat(routes, c.secretRoutes(), c.signInRoutes(), c.formRoutes())
 }
 
 // favicon is for browsers that ask without reading a page.

@@ -199,6 +199,7 @@ var flashes = map[string]Notice{
 	"promote":  {State: Running, Title: "On its way.", Text: "This release brings the version into that environment alone."},
 	"rollback": {State: Running, Title: "Rolling back.", Text: "This release brings back what ran before."},
 	"hold":     {State: Attention, Title: "On hold.", Text: "Nothing of it reaches production until somebody lifts the hold."},
+	"revoke":   {State: Running, Title: "Revoked.", Text: "It is being taken away. The page says when the database has confirmed that it is gone."},
 	"unhold":   {State: OK, Title: "The hold is lifted.", Text: "What waits goes on, through its approval."},
 }
 

@@ -40,6 +40,7 @@ func funcs(assets *assets) template.FuncMap {
 		"action":   func(f Form) actionView { return actionView{Form: f} },
 		"opened":   func(f Form) actionView { return actionView{Form: f, Open: true} },
 		"bump":     bump,
+		"branch":   func(b Branch, now time.Time) branchView { return branchView{b, now} },
 	}
 }
 
@@ -48,6 +49,10 @@ type (
 	changesView struct {
 		Changes []Change
 		Now     time.Time
+	}
+	branchView struct {
+		Branch
+		Now time.Time
 	}
 	stagesView struct {
 		Stages []Stage

@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/environments"
 	"nightporter.dev/nightporter/internal/audit"
 	"nightporter.dev/nightporter/internal/catalog"
+	"nightporter.dev/nightporter/internal/clock"
 	"nightporter.dev/nightporter/internal/gate"
 	"nightporter.dev/nightporter/internal/httpapi"
 	"nightporter.dev/nightporter/internal/identity"
@@ -28,18 +30,23 @@ import (
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/internal/store/storetest"
 	"nightporter.dev/nightporter/internal/telemetry"
+	"nightporter.dev/nightporter/internal/vault"
+	cloudmem "nightporter.dev/nightporter/provider/cloud/mem"
+	databasemem "nightporter.dev/nightporter/provider/database/mem"
 	"nightporter.dev/nightporter/provider/deploy"
 	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
 	"nightporter.dev/nightporter/provider/forge"
 	forgemem "nightporter.dev/nightporter/provider/forge/mem"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/repos"
+	"nightporter.dev/nightporter/secrets"
+	"nightporter.dev/nightporter/secrets/database"
 	"nightporter.dev/nightporter/versions"
 	"nightporter.dev/nightporter/web/console"
 )
 
-var migrations = slices.Concat(audit.Migrations, outbox.Migrations, lease.Migrations, identity.Migrations, run.Migrations,
-	repos.Migrations, versions.Migrations, releases.Migrations)
+var migrations = slices.Concat(audit.Migrations, outbox.Migrations, lease.Migrations, identity.Migrations, run.Migrations, vault.Migrations,
+	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations)
 
 // wholeHouse is everything behind the console, as the application puts it
 // together: a real store, a real gate, the real capabilities, and a forge and a
@@ -56,6 +63,13 @@ type wholeHouse struct {
 	repos    *repos.Repos
 	forge    *forgemem.Forge
 	deploy   *deploymem.Deployer
+	engine   *database.Engine
+	server   *databasemem.Server // what the mem:// databases are
+	vault    *vault.Vault
+	cloud    *cloudmem.Provider
+	clock    *clock.Manual // of schedules
+	envs     *environments.Environments
+	prices   environments.Prices
 
 	mu   sync.Mutex
 	news chan struct{} // closed when something moved
@@ -96,8 +110,22 @@ func smallWorld() catalog.Snapshot {
 // openHouse opens a house with a world.
 func openHouse(t testing.TB, world catalog.Snapshot) *wholeHouse {
 	t.Helper()
-	return openWith(t, world, console.Config{})
+	return openWith(t, world, console.Config{}, releasesOnly)
 }
+
+// openWhole opens a house with a world, and with everything that pages are about.
+func openWhole(t testing.TB, world catalog.Snapshot) *wholeHouse {
+	t.Helper()
+	return openWith(t, world, console.Config{}, everything)
+}
+
+// extent is how much is behind a console.
+type extent int
+
+const (
+	releasesOnly extent = iota
+	everything          // logins and environments too
+)
 
 // openDemo opens a house whose schedules go by a demo's clock.
 func openDemo(t testing.TB) *wholeHouse {
@@ -108,11 +136,11 @@ func openDemo(t testing.TB) *wholeHouse {
 		NextEvent: func() *console.NextEvent {
 			return &console.NextEvent{Text: "dev goes dark", At: dusk.Add(2 * time.Minute)}
 		},
-	})
+	}, releasesOnly)
 }
 
 // openWith opens a house whose console has some settings of its own.
-func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config) *wholeHouse {
+func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much extent) *wholeHouse {
 	t.Helper()
 	h := &wholeHouse{t: t, catalog: &catalog.Catalog{}, db: storetest.SQLite(t, migrations), news: make(chan struct{})}
 	must := func(err error) {
@@ -149,21 +177,32 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config) *wholeHo
 		Forges: map[string]forge.Tagger{"mem": h.forge},
 	})
 	must(err)
+	if much == everything {
+		h.openSecrets(policies)
+		h.openEnvironments(engine)
+	}
 	outbox.On(bus, "versions.cut", v.Cut)
 	outbox.On(bus, "releases.record", h.releases.Record)
 	outbox.On(bus, "releases.open", h.releases.Open)
 	cfg.Gate, cfg.Catalog, cfg.Identity, cfg.Releases, cfg.RealNow, cfg.Version = h.gate, h.catalog, h.identity, h.releases, h.time, "0.0.0-test"
+	errorWriters := map[string]httpapi.ErrorWriter{}
+	var v1 []httpapi.Route
+	if much == everything {
+		cfg.Databases, cfg.Vault, cfg.Environments = h.engine, h.vault, h.envs
+		errorWriters["/v1/"], v1 = h.vault.Errors(), h.vault.Routes()
+	}
 	cfg.Refused = func() map[string]int64 { return map[string]int64{"mem": 2} }
 	h.console, err = console.New(cfg)
 	must(err)
+	errorWriters["/"] = h.console.WriteError
 	door, err := httpapi.New(httpapi.Config{
-		Routes: slices.Concat(h.console.Routes(), h.releases.Routes()), Authenticate: h.authenticate,
+		Routes: slices.Concat(h.console.Routes(), h.releases.Routes(), v1), Authenticate: h.authenticate,
 		Authorise: func(ctx context.Context, a nightporter.Action) error {
 			_, resource := httpapi.ActionFrom(ctx)
 			return h.gate.Authorise(ctx, a, resource)
 		},
 		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewRegistry(), Idempotency: &httpapi.MemoryIdempotency{},
-		Errors: map[string]httpapi.ErrorWriter{"/": h.console.WriteError}, RefusalsPerMinute: 10_000,
+		Errors: errorWriters, RefusalsPerMinute: 10_000,
 	})
 	must(err)
 	h.Server = httptest.NewUnstartedServer(nil)
@@ -174,6 +213,10 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config) *wholeHo
 	var loops sync.WaitGroup
 	loops.Go(func() { dispatcher.Run(ctx) })
 	loops.Go(func() { engine.Run(ctx) })
+	if much == everything {
+		loops.Go(func() { h.engine.Run(ctx) })
+		loops.Go(func() { h.envs.Run(ctx) })
+	}
 	t.Cleanup(func() {
 		h.console.Close()
 		h.CloseClientConnections()
@@ -181,6 +224,11 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config) *wholeHo
 		cancel()
 		loops.Wait()
 		h.gate.Close()
+		if h.engine != nil {
+			if err := h.engine.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 	return h
 }

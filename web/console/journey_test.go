@@ -8,6 +8,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/policy"
+	databasemem "nightporter.dev/nightporter/provider/database/mem"
 )
 
 // A person signs in, sees what waits, approves it, and the board, which is open
@@ -53,10 +55,33 @@ func TestSomebodySignsInApprovesAndSeesTheBoardChange(t *testing.T) {
 	}
 }
 
+// Somebody revokes a login; the page says by itself when the database has
+// confirmed that it is gone.
+func TestTheEndOfALoginAppearsByItself(t *testing.T) {
+	ctx, h := browser(t), openWhole(t, smallWorld())
+	h.memDatabase("orders-dev")
+	login := h.take(h.root(), "database/creds/app-orders-dev")
+	do(t, ctx, chromedp.EmulateViewport(1280, 1000), chromedp.Navigate(h.URL+"/sign-in"))
+	js[string](t, ctx, `document.cookie = "nightporter=`+h.token(nightporter.Person, "kim")+`; path=/"`)
+	h.server.Set(databasemem.Down)
+	do(t, ctx, chromedp.Navigate(h.URL+"/secrets"))
+	loads(t, ctx, chromedp.Click(chromedp.CSS(".logins [data-open]")))
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#revoke-comment"), "left the company"))
+	loads(t, ctx, chromedp.Click(chromedp.CSS("#revoke button.is-danger")))
+	until(t, ctx, `/being ended|should be gone and is not/.test(document.querySelector("h1").textContent)`)
+	js[bool](t, ctx, `(window.sameDocument = true)`)
+	h.server.Set(databasemem.Up)
+	until(t, ctx, `document.querySelector("h1").textContent.includes("is gone, confirmed by the database")`)
+	if !js[bool](t, ctx, `!!window.sameDocument`) {
+		t.Error("the page was loaded anew")
+	}
+	h.gone(login.lease)
+}
+
 // axe-core judges the real pages, with what the store makes of them; the browser
 // judges the policy.
 func TestRealPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
-	ctx, h := browser(t), openHouse(t, smallWorld())
+	ctx, h := browser(t), openWhole(t, smallWorld())
 	rel := h.waitingLedger()
 	if err := h.releases.Hold(nightporter.WithActor(t.Context(), nightporter.SystemActor("test", "")), "notifier", "the contract starts Thursday"); err != nil {
 		t.Fatal(err)
@@ -64,7 +89,12 @@ func TestRealPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
 	token := h.token(nightporter.Person, "ben")
 	do(t, ctx, chromedp.Navigate(h.URL+"/sign-in"))
 	js[string](t, ctx, `document.cookie = "nightporter=`+token+`; path=/"`)
-	pages := []string{"/", "/services", "/services/ledger", "/services/notifier", "/releases/" + rel.ID, "/activity", "/activity/1", "/nothing", "/services?q=none"}
+	h.memDatabase("orders-dev")
+	h.policy(t, "orders-reader", `path "database/login/orders-dev" { capabilities = ["read"] }`)
+	token = h.token(nightporter.Person, "ben", "orders-reader", policy.OperatorName)
+	js[string](t, ctx, `document.cookie = "nightporter=`+token+`; path=/"`)
+	login := h.take(token, "database/login/orders-dev")
+	pages := []string{"/secrets", "/secrets?owner=none", "/secrets/logins/" + login.lease, "/", "/services", "/services/ledger", "/services/notifier", "/releases/" + rel.ID, "/activity", "/activity/1", "/nothing", "/services?q=none"}
 	for _, size := range []struct {
 		name          string
 		width, height int64
@@ -89,7 +119,7 @@ func TestRealPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
 						t.Errorf("the page is %v px wider than the window", over)
 					}
 					if *screenshots != "" {
-						picture(t, ctx, *screenshots+"/real"+strings.ReplaceAll(strings.NewReplacer(rel.ID, "rel", "?", "-").Replace(page), "/", "-")+"-"+size.name+"-"+theme+".png")
+						picture(t, ctx, *screenshots+"/real"+strings.ReplaceAll(strings.NewReplacer(rel.ID, "rel", login.lease, "one", "?", "-").Replace(page), "/", "-")+"-"+size.name+"-"+theme+".png")
 					}
 					accessible(t, ctx, page)
 				})

@@ -272,7 +272,7 @@ func TestPagesWhenThingsAreWrong(t *testing.T) {
 	})
 	t.Run("a store that is gone is our fault, and tells nothing of it", func(t *testing.T) {
 		t.Parallel()
-		h := openHouse(t, smallWorld())
+		h := openWhole(t, smallWorld())
 		c := h.as("ana")
 		h.db.Close()
 		for _, path := range everyPage {
@@ -302,10 +302,10 @@ func park(t *testing.T, h *wholeHouse) {
 
 func TestPagesThatSomebodyMayNotSee(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t, smallWorld())
+	h := openWhole(t, smallWorld())
 	rel := h.waitingLedger()
 	c := h.holding(h.token(nightporter.Machine, "ci")) // has the policy "default" alone
-	for _, path := range []string{"/", "/services", "/services/ledger", "/releases/" + rel.ID, "/activity", "/activity/0"} {
+	for _, path := range []string{"/", "/services", "/services/ledger", "/releases/" + rel.ID, "/activity", "/activity/0", "/secrets", "/secrets/logins/database/creds/app/x"} {
 		c.get(path).wants(t, http.StatusForbidden, "You may not do this", "Back to Home")
 	}
 	a := c.get("/events")

@@ -73,6 +73,19 @@ func BenchmarkBoard(b *testing.B) {
 	}
 }
 
+// A page of the list of logins is as long as it gets, of twenty thousand.
+func BenchmarkSecrets(b *testing.B) {
+	r, page := newRenderer(b), manyLogins(50)
+	var size countingWriter
+	for b.Loop() {
+		size = 0
+		if err := r.Render(&size, page); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size)/1024, "KiB/page")
+}
+
 type countingWriter int
 
 func (c *countingWriter) Write(p []byte) (int, error) {

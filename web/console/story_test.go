@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"nightporter.dev/nightporter"
@@ -21,6 +22,7 @@ func layout(title, page string) console.Layout {
 	rail := []console.RailItem{
 		{Text: "Home", URL: "/", Icon: console.IconHome, Key: "h", Count: 3},
 		{Text: "Services", URL: "/services", Icon: console.IconServices, Key: "s"},
+		{Text: "Secrets", URL: "/secrets", Icon: console.IconSecrets, Key: "x"},
 	}
 	foot := []console.RailItem{{Text: "Activity", URL: "/activity", Icon: console.IconActivity, Key: "a"}}
 	for i := range rail {
@@ -350,6 +352,7 @@ func stories() map[string]console.Page {
 		"home-many": home(), "board-many": board(), "release-waiting": waitingRelease(), "release-failed": failedRelease(), "release-done": doneRelease(),
 		"service-many": service(), "activity-many": activity(), "error-forbidden": forbidden(),
 	}
+	maps.Copy(s, secretStories())
 	unreachable := console.Notice{State: console.Unknown, Title: "The forge has not answered since 11:58.", Text: "What is on main may be newer than this page; deployments go on."}
 
 	h := home()
@@ -451,6 +454,12 @@ func themed(p console.Page, theme string) console.Page {
 	case *console.ErrorPage:
 		p.Theme = theme
 	case *console.SignIn:
+		p.Theme = theme
+	case *console.Secrets:
+		p.Theme = theme
+	case *console.LoginPage:
+		p.Theme = theme
+	case *console.IssuedLogin:
 		p.Theme = theme
 	}
 	return p

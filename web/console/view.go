@@ -57,7 +57,8 @@ type Link struct {
 }
 
 // Page is a view model with a template of its own: [*SignIn], [*Home],
-// [*Board], [*Release], [*Service], [*Activity], [*EntryPage] or [*ErrorPage].
+// [*Board], [*Release], [*Service], [*Activity], [*EntryPage], [*Secrets],
+// [*LoginPage], [*IssuedLogin] or [*ErrorPage].
 type Page interface {
 	template() string
 }

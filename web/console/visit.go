@@ -160,6 +160,9 @@ func (c *Console) layout(r *http.Request, title, current string) Layout {
 		{Text: "Home", URL: "/", Icon: IconHome, Key: "h"},
 		{Text: "Services", URL: "/services", Icon: IconServices, Key: "s"},
 	}
+	if c.cfg.Databases != nil {
+		l.Rail = append(l.Rail, RailItem{Text: "Secrets", URL: "/secrets", Icon: IconSecrets, Key: "x"})
+	}
 	l.Foot = []RailItem{{Text: "Activity", URL: "/activity", Icon: IconActivity, Key: "a"}}
 	for _, items := range [][]RailItem{l.Rail, l.Foot} {
 		for i := range items {

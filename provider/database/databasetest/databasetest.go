@@ -65,6 +65,7 @@ func Run(t *testing.T, start func(t testing.TB) Harness) {
 	h := start(t)
 	for name, test := range map[string]func(*testing.T, Harness){
 		"a created login can log in, with its password only":          createdLoginsWork,
+		"it tells the sessions of a login, and of no other":           sessionsAreTold,
 		"a creation that fails half way leaves nothing":               halfCreationsLeaveNothing,
 		"statements that make another login are refused":              otherNamesAreRefused,
 		"creating what is there already is a conflict and harms none": creatingTwice,

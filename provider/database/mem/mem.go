@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"nightporter.dev/nightporter"
@@ -237,4 +238,21 @@ func (db *DB) fill(items []string, values database.Values) ([]string, error) {
 		statements[i], err = database.Fill(db.dialect, statements[i], values)
 	}
 	return statements, err
+}
+
+var _ database.SessionLister = (*DB)(nil)
+
+// Sessions lists a login's sessions. A server in memory knows nothing of where
+// they come from.
+func (db *DB) Sessions(ctx context.Context, username string) ([]database.Session, error) {
+	var sessions []database.Session
+	err := db.do(ctx, func(map[string]login) error {
+		for c := range db.server.sessions {
+			if c.user == username {
+				sessions = append(sessions, database.Session{ID: strconv.Itoa(len(sessions) + 1), Program: "mem"})
+			}
+		}
+		return nil
+	})
+	return sessions, err
 }
