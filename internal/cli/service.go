@@ -61,7 +61,7 @@ func (c *CLI) serviceCommands() *cobra.Command {
 		},
 	}
 	return noun("service", "What your teams build and run", "  nightporter service list\n  nightporter service show ledger\n  nightporter service dora ledger",
-		list, show, c.serviceDora(), c.serviceIncidents())
+		list, show, c.serviceNew(), c.serviceDora(), c.serviceIncidents())
 }
 
 func forgeTable() *table {
