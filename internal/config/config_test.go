@@ -162,6 +162,17 @@ func TestParse(t *testing.T) {
 		}
 	})
 
+	t.Run("a variable that sounds like a secret is a warning, and the path of its file is none", func(t *testing.T) {
+		t.Parallel()
+		for name, want := range map[string]int{"BANK_PASSWORD": 1, "BANK_PASSWORD_FILE": 0, "REGION": 0} {
+			c := mustParse(t, "seal: {kind: shamir}\nforges: {g: {kind: mem}}\nteams: {t: {}}\nservices:\n"+
+				"  - {name: a, repo: g/a, owner: t, deploy: {kind: mem, env: {"+name+": x}}}\n")
+			if got := len(c.Warnings()); got != want {
+				t.Errorf("%s: got %v, want %d", name, c.Warnings(), want)
+			}
+		}
+	})
+
 	t.Run("a store may come from a variable", func(t *testing.T) {
 		t.Parallel()
 		c := mustParse(t, "store: env:STORE")

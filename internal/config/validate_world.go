@@ -47,10 +47,10 @@ func (v *validator) approval(at string, a *Approval) {
 }
 
 // noSecrets warns of a value that others will see: in the list of processes, in
-// a plan, in this file.
+// a plan, in this file. The path of a file is none, by the custom of its name.
 func (v *validator) noSecrets(at string, values map[string]string) {
 	for name := range sorted(values) {
-		if secretKey.MatchString(name + ":") {
+		if secretKey.MatchString(name+":") && !strings.HasSuffix(strings.ToUpper(name), "_FILE") {
 			v.warn(catalog.Key(at, name), "use credentials, which are handed over privately", "%s sounds like a secret", name)
 		}
 	}
