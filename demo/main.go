@@ -47,6 +47,8 @@ type options struct {
 	binary   string
 	patience time.Duration
 	noOpen   bool
+	// noDatabase does without PostgreSQL.
+	noDatabase bool
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -58,6 +60,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	list := flags.Bool("list-sabotages", false, "say which ways there are to break the world, and exit")
 	flags.StringVar(&o.binary, "binary", "", "the nightporter to use; without it, it is built")
 	flags.DurationVar(&o.patience, "patience", world.Patience, "how long a check of the story may take to hold")
+	flags.BoolVar(&o.noDatabase, "no-database", false, "do as if no PostgreSQL were installed here")
 	flags.BoolVar(&o.noOpen, "no-open", false, "do not open a browser")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -107,7 +110,7 @@ func demo(ctx context.Context, o options, stdin io.Reader, stdout io.Writer) (er
 		}
 	}
 	began := time.Now()
-	opts := world.Options{Binary: o.binary, Progress: func(format string, args ...any) {
+	opts := world.Options{Binary: o.binary, NoDatabase: o.noDatabase, Progress: func(format string, args ...any) {
 		fmt.Fprintf(stdout, "  · "+format+"\n", args...)
 	}}
 	if o.story {
@@ -149,6 +152,9 @@ func demo(ctx context.Context, o options, stdin io.Reader, stdout io.Writer) (er
 	}
 	if err == nil && o.story {
 		fmt.Fprintf(stdout, "\n%d steps in %.0f s, and everything held.\n", s.Steps(), time.Since(began).Seconds())
+		if n := s.Skipped(); n > 0 {
+			fmt.Fprintf(stdout, "%d STEPS WERE NOT RUN: NO POSTGRESQL (%s). Nothing is shown of leased logins.\n", n, w.WhyNoDatabase)
+		}
 	}
 	return err
 }

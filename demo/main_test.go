@@ -77,6 +77,18 @@ func TestCtrlCEndsTheLiveDemoAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestWithoutADatabaseTheDemoSaysSoAndGoesOn(t *testing.T) {
+	path := nightporter(t)
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out := &until{word: "Ctrl-C ends everything", then: interrupt}
+	code := run(ctx, []string{"--no-open", "--no-database", "--binary", path}, strings.NewReader(""), out, out)
+	if got := out.String(); code != exitDone || !strings.Contains(got, "NO POSTGRESQL (--no-database)") || !strings.Contains(got, "No process and no file is left.") {
+		t.Errorf("exit %d:\n%s", code, got)
+	}
+}
+
 // until collects what is written, and does something when a word has come.
 type until struct {
 	mu   sync.Mutex

@@ -4,6 +4,8 @@
 package sabotage
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,7 +54,7 @@ func call(fn func(*world.World) error, w *world.World) error {
 
 // All are the sabotages.
 func All() []*Sabotage {
-	return []*Sabotage{tagNotMoved(), oldBinary(), eventLost(), mergeDoubled(), survivor()}
+	return []*Sabotage{tagNotMoved(), oldBinary(), eventLost(), mergeDoubled(), survivor(), loginKept()}
 }
 
 // Named finds one.
@@ -117,6 +119,36 @@ func mergeDoubled() *Sabotage {
 					return err
 				}
 				return w.Forge.PushTag("ledger", "v0.4.1", commit, world.Login(world.Ana), githubtest.Lightweight)
+			},
+		},
+	}
+}
+
+func loginKept() *Sabotage {
+	login := ""
+	prod := world.DatabaseOf("prod")
+	return &Sabotage{
+		Name: "login-kept",
+		What: "somebody makes the login again that was taken away",
+		Step: story.StepRevoked,
+		before: map[string]func(*world.World) error{
+			story.StepRevoked: func(w *world.World) error {
+				if w.Database == nil {
+					return errors.New("it needs PostgreSQL")
+				}
+				logins, err := w.Database.Logins(context.Background(), prod)
+				if err != nil || len(logins) != 1 {
+					return errors.Join(err, fmt.Errorf("%v can log in, not one", logins))
+				}
+				login = logins[0]
+				return nil
+			},
+		},
+		after: map[string]func(*world.World) error{
+			story.StepRevoked: func(w *world.World) error {
+				return w.Until(context.Background(), "the login can be made again", func(ctx context.Context) error {
+					return w.Database.Exec(ctx, fmt.Sprintf("CREATE ROLE %q LOGIN IN ROLE %s", login, prod))
+				})
 			},
 		},
 	}

@@ -46,6 +46,20 @@ func TestEveryServiceBuildsOfflineWithItsCommitInside(t *testing.T) {
 			}
 		})
 	}
+	t.Run("affordability, the real one", func(t *testing.T) {
+		t.Parallel()
+		files, err := services.Affordability(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, text := range files {
+			size += len(text)
+		}
+		if files[".nightporter.yaml"] == "" || files["vendor/modules.txt"] == "" || size > 4<<20 {
+			t.Errorf("%d files of %d bytes are no repository to carry around", len(files), size)
+		}
+	})
 	if _, err := services.Files("nothing", ""); err == nil {
 		t.Error("a service that is not there has files")
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"nightporter.dev/nightporter/demo/services"
 	"nightporter.dev/nightporter/demo/world"
 )
 
@@ -18,7 +17,7 @@ func begin(s *Story) {
 		if err != nil || len(all) > 0 {
 			return errors.Join(err, fmt.Errorf("%d services run: %v", len(all), all))
 		}
-		for _, name := range services.Names {
+		for _, name := range world.Services() {
 			tags, err := s.Git(name).Versions(ctx)
 			if err != nil || len(tags) > 0 {
 				return errors.Join(err, fmt.Errorf("%s has versions: %v", name, tags))

@@ -6,5 +6,6 @@ const (
 	StepMerge          = "merged: v0.3.0 is on the merge commit; dev and preprod run it, prod still v0.2.0"
 	StepLost           = "a merge whose webhook was lost is found by the sweep"
 	StepTwoMerges      = "two merges within a second, webhooks late, doubled and backwards: two versions, in order, once each"
+	StepRevoked        = "50 requests a second come in and the login in use is revoked: PostgreSQL does not know it any more, and another is in use"
 	StepEnd            = "asked to end, every service ends, and no process is left"
 )

@@ -15,6 +15,7 @@ import (
 	"io"
 	"time"
 
+	"nightporter.dev/nightporter/demo/judge"
 	"nightporter.dev/nightporter/demo/world"
 )
 
@@ -30,10 +31,12 @@ var Chapters = []Chapter{
 	{"the first versions", begin},
 	{"a merge becomes a version", versions},
 	{"a version reaches production", approvals},
+	{"a login is lent", secrets},
 	{"trouble", trouble},
 	{"kill -9", crashes},
 	{"nothing is forgotten", reminders},
 	{"a person with a browser", browser},
+	{"the lent login, half a minute later", requests},
 	{"the register", register},
 	{"the end", end},
 }
@@ -57,13 +60,19 @@ type Story struct {
 	Patience time.Duration
 	Out      io.Writer
 
-	ctx   context.Context
-	steps int
-	fail  *Failure
+	ctx     context.Context
+	steps   int
+	skipped int
+	fail    *Failure
 
 	// What one chapter leaves for the next: the newest version of the ledger,
 	// and the one in production.
 	ledger, inProd change
+	// The newest version of affordability, and what one chapter began and a
+	// later one looks at.
+	affordability change
+	traffic       *judge.Traffic
+	revoked       string // the login that was taken away meanwhile
 }
 
 // Failure is a step that did not go as it must.
@@ -97,6 +106,20 @@ func (s *Story) Tell(ctx context.Context, chapters []Chapter) error {
 
 // Steps is how many steps were played.
 func (s *Story) Steps() int { return s.steps }
+
+// Skipped is how many steps were not run, because this machine lacks something.
+func (s *Story) Skipped() int { return s.skipped }
+
+// NotRun names steps that cannot be played here, and says why, loudly.
+func (s *Story) NotRun(why string, names ...string) {
+	if s.fail != nil {
+		return
+	}
+	for _, name := range names {
+		s.skipped++
+		fmt.Fprintf(s.Out, "   -           NOT RUN %s (%s)\n", name, why)
+	}
+}
 
 // Step plays one step, unless one before has failed. do is done once; check is
 // asked until it holds, for as long as Patience. Either may be nil.

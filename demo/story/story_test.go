@@ -100,3 +100,22 @@ func TestAnInterruptEndsAStory(t *testing.T) {
 		t.Error("it went to its end")
 	}
 }
+
+func TestWhatCannotBePlayedIsNamedLoudlyAndCounted(t *testing.T) {
+	t.Parallel()
+	var n notes
+	var out strings.Builder
+	s := &Story{Out: &out}
+	err := s.Tell(t.Context(), []Chapter{{"one", func(s *Story) {
+		s.NotRun("no database", "a login is lent", "it is taken away")
+		s.Step("good", n.do("do", nil), nil)
+	}}})
+	if err != nil || s.Steps() != 1 || s.Skipped() != 2 {
+		t.Errorf("%v, %d steps and %d that were not run; want 1 and 2", err, s.Steps(), s.Skipped())
+	}
+	for _, want := range []string{"NOT RUN a login is lent (no database)", "NOT RUN it is taken away (no database)"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, &out)
+		}
+	}
+}

@@ -86,6 +86,8 @@ func versions(s *Story) {
 		return errors.Join(s.tagged(ctx, plain), s.flagged(ctx, plain))
 	})
 
+	s.affordability = plain
+
 	s.Step("a commit without a pull request gets no version; the board counts it", func(ctx context.Context) error {
 		commit, err := s.Forge.PushDirect("affordability", "Fix a word", world.Login(world.Ana), nil)
 		if err != nil {

@@ -11,13 +11,24 @@ import (
 	"nightporter.dev/nightporter/client"
 )
 
+// affordability is the service that is not small: examples/affordability.
+const affordability = "affordability"
+
 // acme's services, in the order of the page of repositories.
 var acme = []struct{ name, owner, description string }{
 	{"ledger", "payments", "Books every payment."},
-	{"affordability", "payments", "Says how large a mortgage may be."},
+	{affordability, "payments", "Says how large a mortgage may be."},
 	{"gateway", "platform", "The door to the other services."},
 	{"notifier", "platform", "Writes to customers."},
 	{"statements", "platform", "Prints account statements."},
+}
+
+// Services are the names of acme's services, and of their repositories.
+func Services() (names []string) {
+	for _, s := range acme {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // People of acme. Their login at the forge is their name and "-gh".
@@ -40,9 +51,19 @@ func (w *World) configure(forge string) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, configuration, w.Dir, forge, Organisation, w.Sweep, w.Inbox.url)
+	if w.Database != nil {
+		b.WriteString(databases)
+	}
 	b.WriteString("services:\n")
 	for _, s := range acme {
-		fmt.Fprintf(&b, service, s.name, s.owner, w.StartLog, w.RatesFile)
+		if s.name != affordability {
+			fmt.Fprintf(&b, service, s.name, s.owner, w.StartLog, w.RatesFile)
+			continue
+		}
+		fmt.Fprintf(&b, tenant, s.name, s.owner, w.BankURL, filepath.Join(w.Dir, bankSecret))
+		if w.Database != nil {
+			fmt.Fprintf(&b, lent, w.Database.Address(), filepath.Join(w.Dir, sealKeyFile))
+		}
 	}
 	starter, err := os.ReadFile(w.Porter.Config)
 	if err != nil {
@@ -90,6 +111,36 @@ const service = `  - name: %[1]s
     repo: github/%[1]s
     owner: %[2]s
     deploy: {kind: process, drain: 3s, env: {START_LOG: %[3]s, RATES: %[4]s}}
+`
+
+// databases says where each database belongs. The one of prod is bound to nothing,
+// which is production.
+const databases = `databases:
+  database/affordability-dev: {environment: dev}
+  database/affordability-preprod: {environment: preprod}
+`
+
+// tenant takes the name, the owner, the bank's address and the file by which the
+// bank knows us. Without lent, the service keeps everything in memory.
+const tenant = `  - name: %[1]s
+    repo: github/%[1]s
+    owner: %[2]s
+    deploy:
+      kind: process
+      drain: 3s
+      env:
+        PUBLIC_URL: "http://affordability-{environment}.acme.test"
+        BANK_URL: %[3]s
+        BANK_CLIENT_SECRET_FILE: %[4]s
+        DRAIN_DELAY: 100ms
+`
+
+// lent takes the address of the database and the file of the key that the service
+// encrypts with. There is no user and no password: they are lent.
+const lent = `        DATABASE_URL: "postgres://%[1]s/affordability_{environment}?sslmode=disable"
+        DATABASE_ROLE: "database/creds/affordability-{environment}"
+        SEAL_KEY_FILE: %[2]s
+    credentials: ["database/creds/affordability-{environment}"]
 `
 
 // signIn makes local users of the people and waits until the porter has seen the

@@ -39,6 +39,8 @@ type Options struct {
 	// Contract has the forge check every call against GitHub's own
 	// description. Default: nothing is checked.
 	Contract *githubtest.Contract
+	// NoDatabase plays on a machine where no PostgreSQL is installed.
+	NoDatabase bool
 
 	// What follows is for those who sabotage the world.
 
@@ -60,6 +62,12 @@ type World struct {
 	Clock  *clockwork.Clock
 	Inbox  *Inbox
 	Porter *Porter
+	// Database is acme's PostgreSQL server; nil where none could be started, and
+	// WhyNoDatabase says why.
+	Database      *Database
+	WhyNoDatabase string
+	// BankURL is where the bank answers, whose customers use affordability.
+	BankURL string
 	// Proc sees the processes of this world.
 	Proc judge.Proc
 	// StartLog is the file in which the services note their starts.
@@ -108,7 +116,8 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 	if w.Inbox, err = startInbox(); err != nil {
 		return nil, err
 	}
-	if err := w.found(); err != nil {
+	w.openDatabase(ctx)
+	if err := w.found(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.install(ctx); err != nil {
@@ -118,13 +127,23 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 }
 
 // found makes the forge and the repositories.
-func (w *World) found() error {
-	w.Progress("a forge with %d repositories", len(services.Names))
+func (w *World) found(ctx context.Context) error {
+	w.Progress("a forge with %d repositories", len(acme))
 	secret, token := rand.Text(), rand.Text()
 	if err := w.writeSecret("webhook-secret", secret); err != nil {
 		return err
 	}
 	if err := w.writeSecret("forge-token", token); err != nil {
+		return err
+	}
+	if err := w.writeSecret(sealKeyFile, sealKey()); err != nil {
+		return err
+	}
+	hush := rand.Text()
+	if err := w.writeSecret(bankSecret, hush); err != nil {
+		return err
+	}
+	if err := w.openBank(hush); err != nil {
 		return err
 	}
 	var err error
@@ -137,6 +156,9 @@ func (w *World) found() error {
 	}
 	for _, s := range acme {
 		files, err := services.Files(s.name, s.description)
+		if s.name == affordability {
+			files, err = services.Affordability(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -145,6 +167,21 @@ func (w *World) found() error {
 		}
 	}
 	return nil
+}
+
+// openDatabase starts acme's database server, or notes why there is none: the
+// world does without, and the story says what it therefore did not show.
+func (w *World) openDatabase(ctx context.Context) {
+	if w.NoDatabase {
+		w.WhyNoDatabase = "--no-database"
+	} else if d, err := startDatabase(ctx); err != nil {
+		w.WhyNoDatabase = err.Error()
+	} else {
+		w.Database = d
+		w.Progress("PostgreSQL with a database for each environment")
+		return
+	}
+	w.Progress("NO POSTGRESQL (%s): affordability keeps everything in memory, and nothing is shown of leased logins", w.WhyNoDatabase)
 }
 
 // writeSecret writes a file that only its owner may read.
@@ -178,6 +215,12 @@ func (w *World) install(ctx context.Context) error {
 		return err
 	}
 	w.Forge.AddHook(w.Porter.URL() + "/hooks/github")
+	if w.Database != nil {
+		w.Progress("PostgreSQL lends logins: vault write database/config/…, database/roles/…")
+		if err := w.lendLogins(ctx); err != nil {
+			return err
+		}
+	}
 	var err error
 	w.root, err = client.New(client.Config{Address: w.Porter.URL(), Token: w.Porter.RootToken})
 	return err
@@ -228,6 +271,9 @@ func (w *World) Close() error {
 	}
 	if w.Clock != nil {
 		errs = append(errs, w.Clock.Close())
+	}
+	if w.Database != nil {
+		errs = append(errs, w.Database.Close())
 	}
 	return errors.Join(append(errs, removeAll(w.Dir))...)
 }

@@ -104,7 +104,7 @@ func serve(ctx context.Context, env func(string) string, log *slog.Logger) error
 	defer st.Close()
 	s, err := web.New(web.Config{
 		Store: st, Box: box, Bank: bank, Policy: pol, BankAs: or(env("BANK_NAME"), "your bank"), Public: public,
-		Version: env("NIGHTPORTER_VERSION"), Commit: env("NIGHTPORTER_COMMIT"), Logins: logins, Log: log,
+		Version: env("NIGHTPORTER_VERSION"), Commit: env("NIGHTPORTER_COMMIT"), Environment: env("NIGHTPORTER_ENVIRONMENT"), Logins: logins, Log: log,
 	})
 	if err != nil {
 		return err

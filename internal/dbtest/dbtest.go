@@ -17,7 +17,7 @@
 //	NIGHTPORTER_DATABASES      "required": a missing server is a failure, not a skip
 //	CI                         "true": the same
 //
-// It is for tests only, and imports nothing of ours.
+// It is for tests and the demo only, and imports nothing of ours.
 package dbtest
 
 import (
@@ -63,6 +63,23 @@ type Server struct {
 	CA []byte
 
 	leash *os.File // the server ends when the last copy of this is closed
+	home  string   // its folder, which goes with it
+}
+
+// Close ends a server that [StartPostgres] started, and returns when it and its
+// folder are gone.
+func (s *Server) Close() error {
+	if err := s.leash.Close(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(s.home); os.IsNotExist(err) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server's folder %s is left", s.home)
+		}
+	}
 }
 
 // DSN is the administrator's connection string for db, in the form that the

@@ -50,6 +50,15 @@ func DurablePostgres(t testing.TB) *Server {
 	return s
 }
 
+// StartPostgres starts a PostgreSQL server for whoever is no test: the demo. It
+// ends with [Server.Close], or with the process.
+func StartPostgres() (*Server, error) {
+	return retryBusy(func() (*Server, error) {
+		return startPostgres("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
+			"-c", "shared_buffers=32MB", "-c", "max_connections=100")
+	})
+}
+
 func namedPostgres(dsn string) (*Server, error) {
 	c, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -94,6 +103,7 @@ func startPostgres(settings ...string) (*Server, error) {
 	}, settings...)
 	// QUIT is PostgreSQL's immediate shutdown: it takes its children and its
 	// shared memory with it.
+	s.home = home.path
 	if s.leash, err = home.serve("QUIT", filepath.Join(bin, "postgres"), args...); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,17 +25,18 @@ import (
 
 // Config is what the service needs.
 type Config struct {
-	Store   store.Store    // required
-	Box     *seal.Box      // required
-	Bank    *obie.Bank     // required
-	Policy  *policy.Policy // required
-	BankAs  string         // how the bank is called on the pages; default "your bank"
-	Public  string         // our own address as browsers see it; cookies are Secure when it is https
-	Version string         // shown by /healthz; default "dev"
-	Commit  string
-	Logins  func() int64 // how often the database login changed, for the metrics; nil: never
-	Log     *slog.Logger // nil: discarded
-	Now     func() time.Time
+	Store       store.Store    // required
+	Box         *seal.Box      // required
+	Bank        *obie.Bank     // required
+	Policy      *policy.Policy // required
+	BankAs      string         // how the bank is called on the pages; default "your bank"
+	Public      string         // our own address as browsers see it; cookies are Secure when it is https
+	Version     string         // shown by /healthz; default "dev"
+	Commit      string
+	Environment string       // where it runs, for /healthz
+	Logins      func() int64 // how often the database login changed, for the metrics; nil: never
+	Log         *slog.Logger // nil: discarded
+	Now         func() time.Time
 }
 
 // Server is the service. Close waits for the readings under way.
@@ -160,7 +162,10 @@ func (s *Server) headers(next http.Handler) http.Handler {
 // healthz is what a platform asks before it sends people here.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	status, code := s.ready(r.Context())
-	writeJSON(w, code, map[string]string{"status": status, "version": s.cfg.Version, "commit": s.cfg.Commit})
+	writeJSON(w, code, map[string]any{
+		"status": status, "service": "affordability", "version": s.cfg.Version, "commit": s.cfg.Commit,
+		"environment": s.cfg.Environment, "pid": os.Getpid(),
+	})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
