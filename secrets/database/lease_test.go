@@ -178,6 +178,9 @@ func TestWhoCanLogInToWhat(t *testing.T) {
 		h.want(400, "root", "PUT", "sys/leases/revoke", m{"lease_id": c.lease})
 		status, err := h.engine.Databases(t.Context())
 		must(t, err)
+		for i := range status {
+			status[i].Compared = time.Time{} // the comparison at the start may be over or not
+		}
 		want := []database.Status{{Database: "database/db", Plugin: "postgresql-database-plugin", Logins: 2, Ending: 1, Trouble: "the database does not answer"}}
 		if diff := cmp.Diff(want, status); diff != "" {
 			t.Errorf("databases (-want +got):\n%s", diff)
