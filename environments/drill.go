@@ -21,15 +21,18 @@ type Drill struct {
 	Passed      bool   `json:"passed"`
 	Commit      string `json:"commit,omitempty"`
 	// FellBackFrom is the commit that could not be built, and Reason why.
-	FellBackFrom string        `json:"fell_back_from,omitempty"`
-	Reason       string        `json:"reason,omitempty"`
-	Failure      string        `json:"failure,omitempty"` // why it did not pass
-	Step         string        `json:"step,omitempty"`    // where it stopped
-	Lines        []string      `json:"lines,omitempty"`
-	Steps        []DrillStep   `json:"steps"`
-	StartedAt    time.Time     `json:"started_at"`
-	FinishedAt   time.Time     `json:"finished_at"`
-	Budget       time.Duration `json:"-"`
+	FellBackFrom string      `json:"fell_back_from,omitempty"`
+	Reason       string      `json:"reason,omitempty"`
+	Failure      string      `json:"failure,omitempty"` // why it did not pass
+	Step         string      `json:"step,omitempty"`    // where it stopped
+	Lines        []string    `json:"lines,omitempty"`
+	Steps        []DrillStep `json:"steps"`
+	StartedAt    time.Time   `json:"started_at"`
+	FinishedAt   time.Time   `json:"finished_at"`
+	// At is when it ended by the schedules' clock; zero for one of an older
+	// version.
+	At     time.Time     `json:"-"`
+	Budget time.Duration `json:"-"`
 }
 
 // DrillStep is how long one step took.
@@ -97,9 +100,9 @@ func keepDrill(ctx context.Context, tx *store.Tx, d Drill) error {
 		reason = d.Failure
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO environment_drill (run_id, environment, passed, commit_id, fell_back_from, reason, step, lines, steps,
-		started_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		started_at, finished_at, clock_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		d.Run, d.Environment, store.Bool(d.Passed), d.Commit, d.FellBackFrom, reason, d.Step, strings.Join(d.Lines, "\n"), string(steps),
-		store.Micros(d.StartedAt), store.Micros(d.FinishedAt))
+		store.Micros(d.StartedAt), store.Micros(d.FinishedAt), store.Micros(d.At))
 	if err != nil {
 		return fmt.Errorf("write a drill of %s: %w", d.Environment, err)
 	}
@@ -108,17 +111,22 @@ func keepDrill(ctx context.Context, tx *store.Tx, d Drill) error {
 
 // Drills reads an environment's drills, newest first.
 func Drills(ctx context.Context, tx *store.Tx, name string, limit int) ([]Drill, error) {
+	return drillsWhere(ctx, tx, `environment = ? ORDER BY finished_at DESC, run_id DESC LIMIT ?`, name, limit)
+}
+
+func drillsWhere(ctx context.Context, tx *store.Tx, where string, args ...any) ([]Drill, error) {
 	all := []Drill{}
-	err := tx.Each(ctx, `SELECT run_id, environment, passed, commit_id, fell_back_from, reason, step, lines, steps, started_at, finished_at
-		FROM environment_drill WHERE environment = ? ORDER BY finished_at DESC, run_id DESC LIMIT ?`, []any{name, limit},
+	err := tx.Each(ctx, `SELECT run_id, environment, passed, commit_id, fell_back_from, reason, step, lines, steps, started_at, finished_at, clock_at
+		FROM environment_drill WHERE `+where, args,
 		func(scan func(...any) error) error {
 			var d Drill
-			var passed, started, finished int64
+			var passed, started, finished, at int64
 			var lines, steps, reason string
-			if err := scan(&d.Run, &d.Environment, &passed, &d.Commit, &d.FellBackFrom, &reason, &d.Step, &lines, &steps, &started, &finished); err != nil {
+			if err := scan(&d.Run, &d.Environment, &passed, &d.Commit, &d.FellBackFrom, &reason, &d.Step, &lines, &steps, &started, &finished, &at); err != nil {
 				return err
 			}
 			d.Passed, d.StartedAt, d.FinishedAt = passed != 0, store.Time(started), store.Time(finished)
+			d.At = store.Time(at)
 			if d.Reason = reason; !d.Passed {
 				d.Reason, d.Failure = "", reason
 			}
@@ -129,7 +137,7 @@ func Drills(ctx context.Context, tx *store.Tx, name string, limit int) ([]Drill,
 			return json.Unmarshal([]byte(steps), &all[len(all)-1].Steps)
 		})
 	if err != nil {
-		return nil, fmt.Errorf("read the drills of %s: %w", name, err)
+		return nil, fmt.Errorf("read the drills of %v: %w", args[0], err)
 	}
 	return all, nil
 }

@@ -175,6 +175,8 @@ CREATE TABLE environment_drill (
 	finished_at BIGINT NOT NULL
 );
 CREATE INDEX environment_drill_of ON environment_drill (environment, finished_at);
+`}, {Name: "environments/0002", SQL: `
+ALTER TABLE environment_drill ADD COLUMN clock_at BIGINT NOT NULL DEFAULT 0;
 `}}
 
 // found is an environment with its provider.

@@ -186,8 +186,9 @@ func (e *Environments) getSavings(w http.ResponseWriter, req *http.Request) erro
 	return httpapi.WriteJSON(w, http.StatusOK, s)
 }
 
-// until reads when a wish should end; the zero time when nothing is said.
-func (e *Environments) until(name, text, span string) (time.Time, error) {
+// Until reads when a wish should end, as an instant, a time of day or a local day
+// and time, or how long from now; the zero time when nothing is said.
+func (e *Environments) Until(name, text, span string) (time.Time, error) {
 	now := e.cfg.Clock.Now()
 	switch {
 	case text != "" && span != "":
@@ -220,7 +221,7 @@ func (e *Environments) press(d cloud.Direction) httpapi.Handler {
 			return err
 		}
 		name := req.PathValue("name")
-		until, err := e.until(name, body.Until, body.For)
+		until, err := e.Until(name, body.Until, body.For)
 		if err != nil {
 			return err
 		}
@@ -241,7 +242,7 @@ func (e *Environments) putKeep(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	name := req.PathValue("name")
-	until, err := e.until(name, body.Until, body.For)
+	until, err := e.Until(name, body.Until, body.For)
 	if err != nil {
 		return err
 	}

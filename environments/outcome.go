@@ -194,6 +194,7 @@ func (e *Environments) cameUp(ctx context.Context, c *run.Change, r *row) error 
 		return nil // a repair proves nothing about a recovery
 	}
 	d := drillOf(c.Run, r.Commit, c.Now())
+	d.At = now
 	if env, ok := e.cfg.Catalog.Current().Environment(r.Name); ok {
 		d.Budget = env.Schedule.RTO
 	}
@@ -231,7 +232,7 @@ func (e *Environments) failed(ctx context.Context, c *run.Change, r *row, rehear
 	}
 	r.NotBefore = c.Now().Add(rest)
 	d := drillOf(c.Run, r.Commit, c.Now())
-	d.Passed = false
+	d.Passed, d.At = false, e.cfg.Clock.Now()
 	if c.Run.Kind == kindUp && wasFresh(c.Run) {
 		if err := keepDrill(ctx, c.Tx.Tx, d); err != nil {
 			return err

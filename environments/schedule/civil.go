@@ -54,3 +54,16 @@ func dayOf(t time.Time, zone *time.Location) int {
 
 // weekday of a day; 1970-01-01 was a Thursday.
 func weekday(day int) int { return ((day+4)%7 + 7) % 7 }
+
+// Week is the week that an instant is in, as the schedule's clocks show it: eight
+// midnights, from Monday's to the Monday's after it. Days on which clocks change
+// are shorter or longer than 24 hours.
+func (s *Schedule) Week(t time.Time) [8]time.Time {
+	day := dayOf(t, s.zone)
+	monday := day - (weekday(day)+6)%7
+	var midnights [8]time.Time
+	for i := range midnights {
+		midnights[i] = resolve(monday+i, 0, s.zone)
+	}
+	return midnights
+}

@@ -32,6 +32,7 @@ type keeper struct {
 
 	compared     time.Time // when logins and leases were last compared, in this process
 	incomparable error     // why the last attempt came to nothing
+	answered     time.Time // when a login was last made or renewed there
 }
 
 type note struct {
@@ -295,7 +296,7 @@ func (s *server) troubled() bool {
 // answers says that the database works: whatever waits for it goes now.
 func (s *server) answers() {
 	s.keeper.mu.Lock()
-	s.keeper.incomparable = nil
+	s.keeper.incomparable, s.keeper.answered = nil, s.e.cfg.Now()
 	s.keeper.mu.Unlock()
 	if s.troubled() {
 		s.poke()

@@ -95,12 +95,18 @@ func (s *server) noteCompared(err error) {
 	}
 }
 
-// comparison is when the logins were last compared with the leases, zero for not
-// since the start, and why the last attempt came to nothing.
-func (s *server) comparison() (time.Time, error) {
-	s.keeper.mu.Lock()
-	defer s.keeper.mu.Unlock()
-	return s.keeper.compared, s.keeper.incomparable
+// seen is when the logins were last compared with the leases and when the database
+// last did what it was asked, zero for not since the start, and why the last
+// comparison came to nothing.
+func (s *server) seen() (compared, answered time.Time, err error) {
+	k := &s.keeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	answered = k.answered
+	if k.compared.After(answered) {
+		answered = k.compared
+	}
+	return k.compared, answered, k.incomparable
 }
 
 // reconcile compares one database. The journal is read before and after the

@@ -88,6 +88,8 @@ type Status struct {
 	// Compared is when its logins were last compared with the leases; zero when
 	// that was not since the start.
 	Compared time.Time `json:"compared_at,omitzero"`
+	// Answered is when it last did what it was asked, likewise.
+	Answered time.Time `json:"answered_at,omitzero"`
 }
 
 // Databases lists the databases, by name.
@@ -123,8 +125,8 @@ func (e *Engine) DatabasesIn(ctx context.Context, tx *store.Tx) (list []Status, 
 		if err := srv.hinders(""); err != nil {
 			s.Trouble = message(err)
 		}
-		compared, failed := srv.comparison()
-		s.Compared = compared
+		compared, answered, failed := srv.seen()
+		s.Compared, s.Answered = compared, answered
 		if failed != nil && s.Trouble == "" {
 			s.Trouble = message(failed)
 		}

@@ -12,7 +12,7 @@ import (
 	"nightporter.dev/nightporter/internal/identity"
 )
 
-var everyPage = []string{"/", "/services", "/services/ledger", "/releases/rel_1", "/activity", "/activity/0", "/secrets", "/secrets/logins/database/creds/app/x"}
+var everyPage = []string{"/", "/services", "/services/ledger", "/releases/rel_1", "/activity", "/activity/0", "/secrets", "/secrets/logins/database/creds/app/x", "/environments", "/environments/dev"}
 
 func TestSignIn(t *testing.T) {
 	t.Parallel()

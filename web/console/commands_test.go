@@ -38,6 +38,25 @@ func commandsOf(a answer) (list []string) {
 	return list
 }
 
+func TestEveryCommandOfTheEnvironmentsPagesExists(t *testing.T) {
+	t.Parallel()
+	h := awake(t)
+	c, n := h.as("kim"), 0
+	page := "/environments/dev"
+	look := func() {
+		for _, command := range append(commandsOf(c.get("/environments")), commandsOf(c.get(page))...) {
+			knownCommand(t, strings.ReplaceAll(command, "…", "why"))
+			n++
+		}
+	}
+	look()
+	c.post(page+"/keep", url.Values{"until": {"2026-06-17T23:00"}, "comment": {"x"}}).goesTo(t, page)
+	look()
+	if n < 8 {
+		t.Errorf("the pages show %d commands, want eight at least", n)
+	}
+}
+
 func TestEveryCommandOfTheSecretsPagesExists(t *testing.T) {
 	t.Parallel()
 	h := openWhole(t, smallWorld())

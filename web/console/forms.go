@@ -193,14 +193,18 @@ const (
 // flashes are what a page says after a form was sent. The cookie holds a name
 // only, so nobody can put words on a page.
 var flashes = map[string]Notice{
-	"approve":  {State: OK, Title: "Approved.", Text: "It goes on as soon as nothing else keeps it."},
-	"reject":   {State: Muted, Title: "Rejected.", Text: "The version stays out."},
-	"retry":    {State: Running, Title: "Trying again.", Text: "The same version is deployed wherever it does not run yet."},
-	"promote":  {State: Running, Title: "On its way.", Text: "This release brings the version into that environment alone."},
-	"rollback": {State: Running, Title: "Rolling back.", Text: "This release brings back what ran before."},
-	"hold":     {State: Attention, Title: "On hold.", Text: "Nothing of it reaches production until somebody lifts the hold."},
-	"revoke":   {State: Running, Title: "Revoked.", Text: "It is being taken away. The page says when the database has confirmed that it is gone."},
-	"unhold":   {State: OK, Title: "The hold is lifted.", Text: "What waits goes on, through its approval."},
+	"approve":            {State: OK, Title: "Approved.", Text: "It goes on as soon as nothing else keeps it."},
+	"reject":             {State: Muted, Title: "Rejected.", Text: "The version stays out."},
+	"retry":              {State: Running, Title: "Trying again.", Text: "The same version is deployed wherever it does not run yet."},
+	"promote":            {State: Running, Title: "On its way.", Text: "This release brings the version into that environment alone."},
+	"rollback":           {State: Running, Title: "Rolling back.", Text: "This release brings back what ran before."},
+	"hold":               {State: Attention, Title: "On hold.", Text: "Nothing of it reaches production until somebody lifts the hold."},
+	"environment-keep":   {State: OK, Title: "Kept.", Text: "The schedule decides again after that."},
+	"environment-unkeep": {State: OK, Title: "The schedule decides again."},
+	"environment-up":     {State: Running, Title: "Waking.", Text: "It is built from its code. This page follows."},
+	"environment-down":   {State: Running, Title: "Lights out.", Text: "It is torn down as at dusk. This page follows."},
+	"revoke":             {State: Running, Title: "Revoked.", Text: "It is being taken away. The page says when the database has confirmed that it is gone."},
+	"unhold":             {State: OK, Title: "The hold is lifted.", Text: "What waits goes on, through its approval."},
 }
 
 func flashOf(r *http.Request) string {

@@ -40,6 +40,7 @@ func funcs(assets *assets) template.FuncMap {
 		"action":   func(f Form) actionView { return actionView{Form: f} },
 		"opened":   func(f Form) actionView { return actionView{Form: f, Open: true} },
 		"bump":     bump,
+		"steps":    func(s []Step, now time.Time) stepsView { return stepsView{s, now} },
 		"branch":   func(b Branch, now time.Time) branchView { return branchView{b, now} },
 	}
 }
@@ -49,6 +50,10 @@ type (
 	changesView struct {
 		Changes []Change
 		Now     time.Time
+	}
+	stepsView struct {
+		Steps []Step
+		Now   time.Time
 	}
 	branchView struct {
 		Branch

@@ -104,4 +104,7 @@ var (
 	deployed          = nightporter.Deployed{}.EventName()
 	releaseHealthy    = nightporter.ReleaseHealthy{}.EventName()
 	releaseRolledBack = nightporter.ReleaseRolledBack{}.EventName()
+	environmentDown   = nightporter.EnvironmentDown{}.EventName()
+	drillPassed       = nightporter.DrillPassed{}.EventName()
+	drillFailed       = nightporter.DrillFailed{}.EventName()
 )

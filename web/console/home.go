@@ -109,7 +109,7 @@ func plural(n int, one, many string) string {
 
 // handled is what the porter did by itself in the last day, newest first.
 func (v *visit) handled(ctx context.Context) ([]Handled, error) {
-	records, err := eventsSince(ctx, v.tx, v.now.Add(-24*time.Hour), countHandled, versionCut, deployed, releaseHealthy, releaseRolledBack)
+	records, err := eventsSince(ctx, v.tx, v.now.Add(-24*time.Hour), countHandled, versionCut, deployed, releaseHealthy, releaseRolledBack, environmentDown, drillPassed, drillFailed)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +164,28 @@ func (v *visit) tellHandled(r outbox.Record) (h Handled, err error) {
 		}
 		h.State, h.Icon, h.URL, h.More = Failed, IconRolledBack, "/releases/"+e.Release, e.Reason
 		h.Text = fmt.Sprintf("%s %s was taken back in %s", e.Service, e.Version, e.Environment)
+	case environmentDown:
+		e, err := decode[nightporter.EnvironmentDown](r)
+		if err != nil {
+			return h, err
+		}
+		h.State, h.Icon, h.Text, h.URL, h.More = Muted, IconAsleep, "Lights out in "+e.Environment, "/environments/"+e.Environment, "nothing of it is left"
+	case drillPassed:
+		e, err := decode[nightporter.DrillPassed](r)
+		if err != nil {
+			return h, err
+		}
+		h.State, h.URL = OK, "/environments/"+e.Environment
+		h.Text = fmt.Sprintf("%s was rebuilt in %s", e.Environment, took(max(e.FinishedAt.Sub(e.StartedAt), time.Millisecond)))
+		if e.FellBackFrom != "" {
+			h.State, h.More = Attention, "fell back from "+short(e.FellBackFrom)
+		}
+	case drillFailed:
+		e, err := decode[nightporter.DrillFailed](r)
+		if err != nil {
+			return h, err
+		}
+		h.State, h.Text, h.URL, h.More = Failed, e.Environment+" did not come back as it should", "/environments/"+e.Environment, e.Reason
 	}
 	return h, nil
 }

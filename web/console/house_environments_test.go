@@ -52,6 +52,7 @@ func nightly() catalog.Snapshot {
 	w := smallWorld()
 	w.Environments[0].Schedule = catalog.Schedule{Windows: "Mon-Fri 07:00-21:00", Timezone: "Europe/London", FirstNight: "act", KeepMax: 12 * time.Hour, RTO: 20 * time.Minute}
 	w.Environments[0].Cloud = catalog.Cloud{Kind: "mem", Repo: nightporter.Repo{Forge: "mem", Name: "infra"}, Ref: "main", Dir: "."}
+	w.Environments[1].Cloud = catalog.Cloud{Kind: "mem"}
 	return w
 }
 
@@ -67,6 +68,15 @@ func (h *wholeHouse) environment(name string, s environments.State) *environment
 		return d.State == s && d.Run == ""
 	})
 	return d
+}
+
+// awake is a whole house on a Wednesday at noon, with dev up.
+func awake(t testing.TB) *wholeHouse {
+	t.Helper()
+	h := openWhole(t, nightly())
+	h.environment("dev", environments.Up)
+	h.tick(t, wednesday.Add(time.Minute))
+	return h
 }
 
 // tick moves the schedules' clock, and the real one along with it.

@@ -189,6 +189,7 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 	var v1 []httpapi.Route
 	if much == everything {
 		cfg.Databases, cfg.Vault, cfg.Environments = h.engine, h.vault, h.envs
+		cfg.Now = h.clock.Now
 		errorWriters["/v1/"], v1 = h.vault.Errors(), h.vault.Routes()
 	}
 	cfg.Refused = func() map[string]int64 { return map[string]int64{"mem": 2} }

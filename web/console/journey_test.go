@@ -81,7 +81,7 @@ func TestTheEndOfALoginAppearsByItself(t *testing.T) {
 // axe-core judges the real pages, with what the store makes of them; the browser
 // judges the policy.
 func TestRealPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
-	ctx, h := browser(t), openWhole(t, smallWorld())
+	ctx, h := browser(t), openWhole(t, nightly())
 	rel := h.waitingLedger()
 	if err := h.releases.Hold(nightporter.WithActor(t.Context(), nightporter.SystemActor("test", "")), "notifier", "the contract starts Thursday"); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestRealPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
 	token = h.token(nightporter.Person, "ben", "orders-reader", policy.OperatorName)
 	js[string](t, ctx, `document.cookie = "nightporter=`+token+`; path=/"`)
 	login := h.take(token, "database/login/orders-dev")
-	pages := []string{"/secrets", "/secrets?owner=none", "/secrets/logins/" + login.lease, "/", "/services", "/services/ledger", "/services/notifier", "/releases/" + rel.ID, "/activity", "/activity/1", "/nothing", "/services?q=none"}
+	pages := []string{"/environments", "/environments/dev", "/environments/prod", "/secrets", "/secrets?owner=none", "/secrets/logins/" + login.lease, "/", "/services", "/services/ledger", "/services/notifier", "/releases/" + rel.ID, "/activity", "/activity/1", "/nothing", "/services?q=none"}
 	for _, size := range []struct {
 		name          string
 		width, height int64

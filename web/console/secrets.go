@@ -24,9 +24,9 @@ const (
 	// stuckAfter is how long a login may take to end before those who run the
 	// house hear of it.
 	stuckAfter = 2 * time.Minute
-	// comparedWithin is how old a comparison may be and still be evidence: they
-	// come once an hour.
-	comparedWithin = 2 * time.Hour
+	// answeredWithin is how old an answer of a database may be and still be
+	// evidence: it is asked once an hour.
+	answeredWithin = 2 * time.Hour
 )
 
 // revokeAny is what Vault's API asks whoever ends a lease for.
@@ -267,14 +267,14 @@ func databaseKind(plugin string) string {
 }
 
 // databaseBadge says what is known of a database. That it answers is known from
-// the last comparison alone, and not for ever.
+// its last answer alone, and not for ever.
 func (v *visit) databaseBadge(s database.Status) Badge {
 	switch {
 	case s.Dark:
 		return Badge{State: Muted, Icon: IconAsleep, Word: "dark"}
 	case s.Trouble != "":
 		return Badge{State: Failed, Word: "does not answer"}
-	case s.Compared.IsZero(), v.now.Sub(s.Compared) > comparedWithin:
+	case s.Answered.IsZero(), v.now.Sub(s.Answered) > answeredWithin:
 		return Badge{State: Unknown, Word: "not asked lately"}
 	}
 	return Badge{State: OK, Word: "answers"}

@@ -54,7 +54,7 @@ func TestWhoCanLogInToWhat(t *testing.T) {
 	kim := h.as("kim") // an operator may end any of them
 	a := kim.get("/secrets")
 	a.wants(t, http.StatusOK, "Two logins are out", one.username, other.username, "role app-ledger", "ci", "database/ledger", "counts as production",
-		"database/orders-dev", "2 logins", "nightporter secret lease list")
+		"database/orders-dev", "2 logins", "answers", "nightporter secret lease list")
 	if strings.Contains(a.body, one.password) || strings.Contains(a.body, "Admin-1") {
 		t.Fatal("the page holds a password")
 	}

@@ -124,6 +124,11 @@ func (v *visit) facts(ctx context.Context, s catalog.Service) ([]Fact, error) {
 		runbook = s.Runbook
 	}
 	add("Runbook", s.Runbook, runbook)
+	logins := ""
+	if len(s.Credentials) > 0 && v.c.cfg.Databases != nil {
+		logins = "/secrets"
+	}
+	add("Logins", strings.Join(s.Credentials, ", "), logins)
 	add("Depends on", strings.Join(s.DependsOn, ", "), "")
 	for _, stage := range v.world.Stages(s.Name) {
 		for _, env := range stage {
@@ -132,7 +137,7 @@ func (v *visit) facts(ctx context.Context, s catalog.Service) ([]Fact, error) {
 				return nil, err
 			}
 			if p != nil {
-				add(env, cmp.Or(p.Address, "address unknown")+", seen "+v.shortly(p.Evidence.ObservedAt), "")
+				add(env, cmp.Or(p.Address, "address unknown")+", seen "+v.shortly(p.Evidence.ObservedAt), v.environmentURL(env))
 			}
 			if e, _ := v.world.Environment(env); e.Kind == nightporter.Production {
 				add("Approval", v.rule(s.Name, env), "")

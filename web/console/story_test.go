@@ -22,6 +22,7 @@ func layout(title, page string) console.Layout {
 	rail := []console.RailItem{
 		{Text: "Home", URL: "/", Icon: console.IconHome, Key: "h", Count: 3},
 		{Text: "Services", URL: "/services", Icon: console.IconServices, Key: "s"},
+		{Text: "Environments", URL: "/environments", Icon: console.IconEnvs, Key: "e"},
 		{Text: "Secrets", URL: "/secrets", Icon: console.IconSecrets, Key: "x"},
 	}
 	foot := []console.RailItem{{Text: "Activity", URL: "/activity", Icon: console.IconActivity, Key: "a"}}
@@ -353,6 +354,7 @@ func stories() map[string]console.Page {
 		"service-many": service(), "activity-many": activity(), "error-forbidden": forbidden(),
 	}
 	maps.Copy(s, secretStories())
+	maps.Copy(s, environmentStories())
 	unreachable := console.Notice{State: console.Unknown, Title: "The forge has not answered since 11:58.", Text: "What is on main may be newer than this page; deployments go on."}
 
 	h := home()
@@ -460,6 +462,10 @@ func themed(p console.Page, theme string) console.Page {
 	case *console.LoginPage:
 		p.Theme = theme
 	case *console.IssuedLogin:
+		p.Theme = theme
+	case *console.Environments:
+		p.Theme = theme
+	case *console.EnvironmentPage:
 		p.Theme = theme
 	}
 	return p

@@ -58,7 +58,7 @@ type Link struct {
 
 // Page is a view model with a template of its own: [*SignIn], [*Home],
 // [*Board], [*Release], [*Service], [*Activity], [*EntryPage], [*Secrets],
-// [*LoginPage], [*IssuedLogin] or [*ErrorPage].
+// [*LoginPage], [*IssuedLogin], [*Environments], [*EnvironmentPage] or [*ErrorPage].
 type Page interface {
 	template() string
 }
@@ -141,6 +141,8 @@ type Form struct {
 	Comment string
 	// CommentRequired is set when the action needs a reason.
 	CommentRequired Requirement
+	// Until asks for a time, posted as "until"; nil for none.
+	Until *Until
 	// Confirm is a name that has to be typed, posted as "confirm"; "" for none.
 	// The server checks it too.
 	Confirm string
@@ -149,6 +151,13 @@ type Form struct {
 	Key string
 	// CLI is the command that does the same.
 	CLI string
+}
+
+// Until is a field for a local day and time.
+type Until struct {
+	Label    string // names the zone
+	Value    string // "2026-06-17T23:00", as the next two
+	Min, Max string
 }
 
 // FormKind says how much a form stands out.
@@ -207,9 +216,11 @@ type Cell struct {
 	Behind bool
 }
 
-// Log is the end of what a failed thing wrote.
+// Log is the end of what something wrote that failed, or is at work.
 type Log struct {
 	Title string // "ledger 0.9.0 in preprod, last 20 lines"
 	Lines []string
 	URL   string // the whole log; "" for none
+	// State is Running for what is at work; the zero State is a failure.
+	State State
 }

@@ -117,6 +117,11 @@ func (v *visit) layout(ctx context.Context, title, current string) (Layout, erro
 		return l, err
 	}
 	l.Rail[0].Count = len(needs)
+	if l.NextEvent == nil {
+		if l.NextEvent, err = v.nextEvent(ctx); err != nil {
+			return l, err
+		}
+	}
 	if said, ok := flashes[flashOf(v.r)]; ok {
 		l.Notices = append(l.Notices, said)
 	}
@@ -159,6 +164,9 @@ func (c *Console) layout(r *http.Request, title, current string) Layout {
 	l.Rail = []RailItem{
 		{Text: "Home", URL: "/", Icon: IconHome, Key: "h"},
 		{Text: "Services", URL: "/services", Icon: IconServices, Key: "s"},
+	}
+	if c.cfg.Environments != nil {
+		l.Rail = append(l.Rail, RailItem{Text: "Environments", URL: "/environments", Icon: IconEnvs, Key: "e"})
 	}
 	if c.cfg.Databases != nil {
 		l.Rail = append(l.Rail, RailItem{Text: "Secrets", URL: "/secrets", Icon: IconSecrets, Key: "x"})
