@@ -89,13 +89,10 @@ func TestDefect2LongListsAreReadToTheirEnd(t *testing.T) {
 		for i := range 130 {
 			c.Labels = append(c.Labels, githubtest.Label{Name: fmt.Sprintf("label-%03d", i), Color: "ededed"})
 		}
-		for _, l := range []githubtest.Label{
-			{Name: "major", Color: "b60205", Description: "major change"},
-			{Name: "minor", Color: "e8894a", Description: "minor change"},
-			{Name: "patch", Color: "b5d3ff", Description: "patch change"},
-		} {
-			c.Labels = append(c.Labels, l)
-		}
+		c.Labels = append(c.Labels,
+			githubtest.Label{Name: "major", Color: "b60205", Description: "major change"},
+			githubtest.Label{Name: "minor", Color: "e8894a", Description: "minor change"},
+			githubtest.Label{Name: "patch", Color: "b5d3ff", Description: "patch change"})
 	}))
 	h := open(t, options{forge: f, rules: strict})
 	for _, w := range h.plan("").Writes {

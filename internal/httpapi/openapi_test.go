@@ -51,10 +51,7 @@ func TestOpenAPI(t *testing.T) {
 	if err := doc.Validate(t.Context()); err != nil {
 		t.Fatalf("%v in %s", err, w.Body)
 	}
-	var paths []string
-	for _, p := range doc.Paths.InMatchingOrder() {
-		paths = append(paths, p)
-	}
+	paths := doc.Paths.InMatchingOrder()
 	if len(paths) != 4 || doc.Paths.Find("/api/files/{path}") == nil {
 		t.Errorf("described: %v", paths)
 	}

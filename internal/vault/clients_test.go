@@ -65,6 +65,7 @@ func TestHashicorpsClientWorksUnmodified(t *testing.T) {
 		if got := mounts["secret/"]; got == nil || got.Type != "kv" || got.Options["version"] != "2" {
 			t.Errorf("secret/ = %+v", got)
 		}
+		//lint:ignore SA1019 it is what programs in the field call
 		noError(t, c.Sys().TuneMountWithContext(ctx, "kv1", hashicorp.MountConfigInput{DefaultLeaseTTL: "1h"}))
 		tuned, err := c.Sys().MountConfigWithContext(ctx, "kv1")
 		noError(t, err)

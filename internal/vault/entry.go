@@ -58,22 +58,6 @@ func (v *Vault) openEntry(space, name string, sealed []byte, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// eachEntry reads all records of a space, by name.
-func eachEntry[T any](ctx context.Context, v *Vault, tx *store.Tx, space string, fn func(name string, value T) error) error {
-	return tx.Each(ctx, `SELECT name, value FROM vault_entry WHERE space = ? ORDER BY name`, []any{space}, func(scan func(...any) error) error {
-		var name string
-		var sealed []byte
-		if err := scan(&name, &sealed); err != nil {
-			return err
-		}
-		var value T
-		if err := v.openEntry(space, name, sealed, &value); err != nil {
-			return err
-		}
-		return fn(name, value)
-	})
-}
-
 // entryNames lists a space, sorted.
 func entryNames(ctx context.Context, tx *store.Tx, space string) (names []string, err error) {
 	err = tx.Each(ctx, `SELECT name FROM vault_entry WHERE space = ? ORDER BY name`, []any{space}, func(scan func(...any) error) error {

@@ -55,7 +55,7 @@ func (b *Backend) checkDatabase(ctx context.Context, r *vault.Request) (*vault.R
 	} else {
 		e.check(ctx, s, c, r.Do, &out)
 	}
-	out.ComparedAt, _ = s.comparison()
+	out.ComparedAt, _, _ = s.seen()
 	out.OK = out.Unrepaired == 0
 	for _, step := range out.Steps {
 		out.OK = out.OK && step.OK

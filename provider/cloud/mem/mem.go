@@ -87,7 +87,6 @@ type op struct {
 	begun   time.Time
 	looks   int
 	over    cloud.State // "" while under way
-	message string
 }
 
 type fault struct {

@@ -20,6 +20,8 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
 //go:embed testdata/slim.json.gz testdata/schema.graphql.gz
@@ -133,21 +135,29 @@ func (c *Contract) checkWebhook(name string, w Webhook) error {
 	})
 }
 
-// checkQuery says what is wrong with a document by GitHub's schema.
+// checkQuery says what is wrong with a document, or with the variables that came
+// with it, by GitHub's schema.
 func (c *Contract) checkQuery(query string, variables map[string]any) []string {
-	_, errs := gqlparser.LoadQuery(c.schema, query)
+	doc, errs := gqlparser.LoadQueryWithRules(c.schema, query, rules.NewDefaultRules())
 	var list []string
 	for _, e := range errs {
 		list = append(list, e.Error())
 	}
-	_ = variables
+	if len(list) > 0 {
+		return list
+	}
+	for _, op := range doc.Operations {
+		if _, err := validator.VariableValues(c.schema, op, variables); err != nil {
+			list = append(list, err.Error())
+		}
+	}
 	return list
 }
 
 // checkAnswer says whether data has the types that the schema gives to the fields
 // that query asks for.
 func (c *Contract) checkAnswer(query string, data object) error {
-	doc, errs := gqlparser.LoadQuery(c.schema, query)
+	doc, errs := gqlparser.LoadQueryWithRules(c.schema, query, rules.NewDefaultRules())
 	if len(errs) > 0 {
 		return errs
 	}

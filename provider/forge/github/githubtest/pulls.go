@@ -136,6 +136,8 @@ func (s *Server) Merge(repo string, number int, how Method, by string) (commit s
 }
 
 // errNotMergeable is what GitHub answers with 405.
+//
+//lint:ignore ST1005 the words are GitHub's
 var errNotMergeable = errors.New("Pull Request is not mergeable")
 
 func (s *Server) merge(r *repository, p *pull, how Method, by string) (string, error) {
@@ -144,6 +146,7 @@ func (s *Server) merge(r *repository, p *pull, how Method, by string) (string, e
 	}
 	for _, context := range s.cfg.RequiredStatuses {
 		if st := r.latest(p.head, context); st == nil || st.state != "success" {
+			//lint:ignore ST1005 the words are GitHub's
 			return "", fmt.Errorf("%w: Required status check %q is expected.", errNotMergeable, context)
 		}
 	}
