@@ -134,7 +134,6 @@ func TestTheJudgesSeeAPageThatIsWrong(t *testing.T) {
 
 // axe-core judges the accessibility; the browser itself judges the policy.
 func TestPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
-	ctx := browser(t)
 	r := newRenderer(t)
 	s := site(t, r)
 	sizes := []struct {
@@ -147,6 +146,7 @@ func TestPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
 	}
 	slices.Sort(names)
 	for _, size := range sizes {
+		ctx := browser(t) // each has its time
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(size.width, size.height)); err != nil {
 			t.Fatal(err)
 		}

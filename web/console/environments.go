@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,12 +42,12 @@ func (c *Console) environmentRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{
 			Method: http.MethodGet, Pattern: "/environments", Action: httpapi.Does("environment.list", nightporter.List, "api/environments"),
-			Handler: c.show(page{c.environments, environmentsTwin}), Credential: httpapi.TokenOrSession,
+			Handler: c.show(page{c.environments, environmentsTwin}), Credential: httpapi.TokenOrSession, LogLevel: slog.LevelDebug,
 		},
 		{
 			Method: http.MethodGet, Pattern: "/environments/{name}",
 			Action:  httpapi.DoesTo("environment.read", nightporter.Read, "api/environments/{name}", "environment", "name"),
-			Handler: c.show(page{c.environment, environmentTwin}), Credential: httpapi.TokenOrSession,
+			Handler: c.show(page{c.environment, environmentTwin}), Credential: httpapi.TokenOrSession, LogLevel: slog.LevelDebug,
 		},
 		act("keep", "keep", nightporter.Update, func(ctx context.Context, name string, f wished) error {
 			if f.until.IsZero() {

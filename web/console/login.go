@@ -286,6 +286,9 @@ func (c *Console) postLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if resp.Lease.ID == "" { // something else is mounted there: it is no login, and this is no page for it
+		return nightporter.E(nightporter.NotFound, "no database is called %s", name)
+	}
 	text := func(field string) string {
 		s, _ := resp.Data[field].(string)
 		return s

@@ -279,6 +279,16 @@ func TestAPersonsOwnLoginIsShownOnce(t *testing.T) {
 		ci := h.holding(h.token(nightporter.Machine, "ci", "orders-reader"))
 		ci.post("/secrets/login/database/orders-dev", nil).wants(t, http.StatusBadRequest, "Only a person has a login of their own")
 	})
+	t.Run("what is no database is none, whatever may be read there", func(t *testing.T) {
+		h.policy(t, "kv", `path "cubbyhole/*" { capabilities = ["create", "update", "read"] }`)
+		token := h.token(nightporter.Person, "ana", "kv")
+		h.v1(token, "POST", "cubbyhole/login/mine", map[string]any{"username": "u", "password": "kept-in-the-cubbyhole"})
+		a := h.holding(token).post("/secrets/login/cubbyhole/mine", nil)
+		a.wants(t, http.StatusNotFound, "No database is called cubbyhole/mine")
+		if strings.Contains(a.body, "kept-in-the-cubbyhole") {
+			t.Error("the page shows a value")
+		}
+	})
 	t.Run("a database that is away says so", func(t *testing.T) {
 		h.server.Set(databasemem.Down)
 		defer h.server.Set(databasemem.Up)
