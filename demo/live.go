@@ -69,6 +69,7 @@ What to try:
   · type commands          export NIGHTPORTER_ADDR=%[4]s NIGHTPORTER_TOKEN=$(cat %[6]s)
                            %[7]s release board
   · let time pass          +4h and Enter: whoever must approve is reminded
+                           +8h more, and it is night in London: dev ends, prod stays. At seven dev is built again
 
 Ctrl-C ends everything and leaves nothing behind.
 `

@@ -21,8 +21,10 @@ type Process struct {
 	Exe     string // "" where it cannot be told
 	Command string
 	// Service, Environment, Instance and Port are set for a deployed service,
-	// from its own environment.
+	// from its own environment; Component and Environment for a part of an
+	// environment.
 	Service, Environment, Instance string
+	Component                      string
 	Port                           int
 }
 
@@ -60,6 +62,12 @@ func (w Proc) All() ([]Process, error) {
 	return list, nil
 }
 
+// In are the processes of an environment: services, and what it is made of.
+func (w Proc) In(environment string) ([]Process, error) {
+	all, err := w.All()
+	return slices.DeleteFunc(all, func(p Process) bool { return p.Environment != environment }), err
+}
+
 // Services are the processes that run a service in an environment.
 func (w Proc) Services() ([]Process, error) {
 	all, err := w.All()
@@ -90,7 +98,9 @@ func (w Proc) look(pid int) (Process, bool, error) {
 	for line := range bytes.SplitSeq(environ, []byte{0}) {
 		name, value, _ := strings.Cut(string(line), "=")
 		switch name {
-		case "NIGHTPORTER_DIR":
+		case "NIGHTPORTER_COMPONENT":
+			p.Component = value
+		case "NIGHTPORTER_DIR", "NIGHTPORTER_CLOUD_DIR":
 			ours = ours || w.inside(value)
 		case "NIGHTPORTER_SERVICE":
 			p.Service = value

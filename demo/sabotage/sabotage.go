@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"nightporter.dev/nightporter/demo/story"
@@ -54,7 +56,7 @@ func call(fn func(*world.World) error, w *world.World) error {
 
 // All are the sabotages.
 func All() []*Sabotage {
-	return []*Sabotage{tagNotMoved(), oldBinary(), eventLost(), mergeDoubled(), survivor(), loginKept()}
+	return []*Sabotage{tagNotMoved(), oldBinary(), eventLost(), mergeDoubled(), survivor(), loginKept(), sleepless()}
 }
 
 // Named finds one.
@@ -149,6 +151,26 @@ func loginKept() *Sabotage {
 				return w.Until(context.Background(), "the login can be made again", func(ctx context.Context) error {
 					return w.Database.Exec(ctx, fmt.Sprintf("CREATE ROLE %q LOGIN IN ROLE %s", login, prod))
 				})
+			},
+		},
+	}
+}
+
+func sleepless() *Sabotage {
+	return &Sabotage{
+		Name: "sleepless",
+		What: "a process of dev that nobody knows of starts at midnight and survives the night",
+		Step: story.StepNight,
+		before: map[string]func(*world.World) error{
+			story.StepNight: func(w *world.World) error {
+				cmd := exec.Command("/bin/sleep", "infinity")
+				cmd.Env = []string{"NIGHTPORTER_ENVIRONMENT=dev", "NIGHTPORTER_CLOUD_DIR=" + filepath.Join(w.Dir, "elsewhere")}
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+				if err := cmd.Start(); err != nil {
+					return err
+				}
+				go func() { _ = cmd.Wait() }() // the world ends it
+				return nil
 			},
 		},
 	}

@@ -7,5 +7,7 @@ const (
 	StepLost           = "a merge whose webhook was lost is found by the sweep"
 	StepTwoMerges      = "two merges within a second, webhooks late, doubled and backwards: two versions, in order, once each"
 	StepRevoked        = "50 requests a second come in and the login in use is revoked: PostgreSQL does not know it any more, and another is in use"
+	StepDusk           = "at 21:00 dev goes dark: no process of dev is left, nobody can log in to its database, and prod answers throughout"
+	StepNight          = "the night passes, and until 07:00 nothing of dev is alive"
 	StepEnd            = "asked to end, every service ends, and no process is left"
 )

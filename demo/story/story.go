@@ -37,6 +37,7 @@ var Chapters = []Chapter{
 	{"nothing is forgotten", reminders},
 	{"a person with a browser", browser},
 	{"the lent login, half a minute later", requests},
+	{"a night", night},
 	{"the register", register},
 	{"the end", end},
 }

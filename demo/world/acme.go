@@ -96,7 +96,13 @@ teams:
   platform: {members: [kim, sam]}
 operators: [sam]
 environments:
-  dev:     {kind: development}
+  dev:
+    kind: development
+    schedule: "Mon-Fri 07:00-21:00"
+    timezone: Europe/London
+    ready_by: "off"           # begin at seven, so that the story can say when
+    first_night: act          # the first night is no rehearsal
+    cloud: {kind: process, repo: github/infra, ref: main, dir: dev}
   preprod: {kind: staging}
   prod:    {kind: production, approval: {count: 1, from: [owner], author: reviewed, remind: [4h owner, 24h operators]}}
 pipeline: [[dev, preprod], [prod]]
@@ -160,6 +166,9 @@ func (w *World) signIn(ctx context.Context) error {
 		if w.clients[name], err = w.root.WithToken(token.Token); err != nil {
 			return err
 		}
+	}
+	if err := w.awake(ctx); err != nil {
+		return err
 	}
 	return w.Until(ctx, "Nightporter has seen the repositories", func(ctx context.Context) error {
 		s, err := w.root.Status(ctx)

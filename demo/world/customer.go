@@ -70,22 +70,22 @@ type Customer struct {
 	public  string // affordability's address
 }
 
-// NewCustomer opens a browser that finds affordability in an environment.
+// NewCustomer opens a browser that finds affordability in an environment, where it
+// serves now: a version that takes over later needs a new customer.
 func (w *World) NewCustomer(environment string) (*Customer, error) {
 	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	port, err := w.portOf(affordability, environment)
 	if err != nil {
 		return nil, err
 	}
 	var dialer net.Dialer
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		// What a load balancer does: whoever serves now gets the connection.
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if host, _, _ := net.SplitHostPort(address); host == publicHost(environment) {
-				port, err := w.portOf("affordability", environment)
-				if err != nil {
-					return nil, err
-				}
 				address = "127.0.0.1:" + strconv.Itoa(port)
 			}
 			return dialer.DialContext(ctx, network, address)

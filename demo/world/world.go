@@ -113,6 +113,9 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 	if w.Clock, err = clockwork.Start(); err != nil {
 		return nil, err
 	}
+	if err := w.Clock.Jump(time.Until(morning(time.Now()))); err != nil {
+		return nil, err
+	}
 	if w.Inbox, err = startInbox(); err != nil {
 		return nil, err
 	}
@@ -124,6 +127,18 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 		return nil, err
 	}
 	return w, w.signIn(ctx)
+}
+
+// morning is ten o'clock of the next day that has another working day after it,
+// so that dev is up and a night can follow.
+func morning(now time.Time) time.Time {
+	local := now.In(London)
+	for day := 0; ; day++ {
+		m := time.Date(local.Year(), local.Month(), local.Day()+day, 10, 0, 0, 0, London)
+		if m.After(now) && m.Weekday() >= time.Monday && m.Weekday() <= time.Thursday {
+			return m
+		}
+	}
 }
 
 // found makes the forge and the repositories.
@@ -166,7 +181,8 @@ func (w *World) found(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err = w.Forge.AddRepo(Infrastructure, Components("queue"))
+	return err
 }
 
 // openDatabase starts acme's database server, or notes why there is none: the
