@@ -38,6 +38,7 @@ func (e *Environments) Run(ctx context.Context) {
 // forget has an environment decided about anew at once; "" means all of them.
 func (e *Environments) forget(name string) {
 	e.mu.Lock()
+	e.forgot++
 	if name == "" {
 		e.rest = map[string]time.Time{}
 	} else {
@@ -58,16 +59,28 @@ func (e *Environments) resting(name string, now time.Time) (until time.Time, ok 
 	return until, ok && now.Before(until)
 }
 
-// settle notes when to look at an environment again, on the schedules' clock.
-func (e *Environments) settle(name string, until time.Time) {
+// settle notes when to look at an environment again, on the schedules' clock. It
+// was decided about as things stood at forgot: what was forgotten since then must
+// not be remembered again, or somebody's wish would wait for the next edge.
+func (e *Environments) settle(name string, until time.Time, forgot uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.rest[name] = until
+	if e.forgot == forgot {
+		e.rest[name] = until
+	}
+}
+
+// forgotten counts what was forgotten.
+func (e *Environments) forgotten() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.forgot
 }
 
 // Tick decides once about every environment that has something to be decided, and
 // returns when to do so again at the latest, by the schedules' clock.
 func (e *Environments) Tick(ctx context.Context) time.Time {
+	forgot := e.forgotten() // before anything is read
 	w, now := e.cfg.Catalog.Current(), e.cfg.Clock.Now()
 	next := now.Add(clock.MaxSleep)
 	var rows map[string]row
@@ -102,7 +115,7 @@ func (e *Environments) Tick(ctx context.Context) time.Time {
 			e.log(ctx, "decide about an environment", env.Name, err)
 			until = now // again at the next tick, half a minute from now at the latest
 		} else {
-			e.settle(env.Name, until)
+			e.settle(env.Name, until, forgot)
 		}
 		if until.After(now) {
 			next = sooner(next, until)

@@ -85,6 +85,7 @@ type Environments struct {
 	plans   map[string]*timetable // by environment, of generation
 	version uint64                // generation of plans
 	rest    map[string]time.Time  // when to look at an environment again, by the schedules' clock
+	forgot  uint64                // how often something was forgotten
 	swept   map[string]time.Time  // when a dark environment was last looked at, in real time
 
 	lastID int64 // of the committer
