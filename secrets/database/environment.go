@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -312,8 +313,13 @@ func (s *server) dropReturned(ctx context.Context) error {
 	var back []provider.Login
 	if err == nil {
 		known, kerr := s.e.known(ctx, s.id)
-		err = kerr
+		// Another environment's logins may live on the same server.
+		others, oerr := s.e.knownElsewhere(ctx, s.id, serverOf(db.text("connection_url")))
+		err = errors.Join(kerr, oerr)
 		for _, l := range logins {
+			if _, ours := known[l.Name]; !ours && others[l.Name] {
+				continue
+			}
 			if _, ours := known[l.Name]; (ours || db.namer.Marked(l.Name)) && !untouchable(db, l) {
 				back = append(back, l)
 			}

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,6 +119,10 @@ func (s *server) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	others, err := s.e.knownElsewhere(ctx, s.id, "")
+	if err != nil {
+		return err
+	}
 	db, done, err := s.use(ctx)
 	if err != nil {
 		return err
@@ -130,6 +136,16 @@ func (s *server) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	made, err := s.e.knownElsewhere(ctx, s.id, "")
+	if err != nil {
+		return err
+	}
+	// A login that another connection looks after is not ours to judge: several
+	// databases of one server share their logins.
+	logins = slices.DeleteFunc(logins, func(l provider.Login) bool {
+		_, is := after[l.Name]
+		return !is && (others[l.Name] || made[l.Name])
+	})
 	findings := compare(db, logins, before, after)
 	for i := range findings {
 		findings[i].connection = s.id
@@ -155,6 +171,45 @@ func (e *Engine) known(ctx context.Context, id string) (map[string]loginState, e
 		})
 	})
 	return known, err
+}
+
+// knownElsewhere are the logins that other connections look after: those that
+// reach the server at an address, or all for "".
+func (e *Engine) knownElsewhere(ctx context.Context, id, address string) (map[string]bool, error) {
+	names := map[string]bool{}
+	err := e.look(ctx, func(tx *store.Tx) error {
+		all, err := e.connections(ctx, tx, ``)
+		if err != nil {
+			return err
+		}
+		there := map[string]bool{}
+		for _, c := range all {
+			there[c.ID] = c.ID != id && (address == "" || serverOf(c.text("connection_url")) == address)
+		}
+		return tx.Each(ctx, `SELECT connection, username FROM database_login WHERE connection <> ? AND state <> ?`, []any{id, string(buried)}, func(scan func(...any) error) error {
+			var connection, name string
+			err := scan(&connection, &name)
+			if there[connection] {
+				names[name] = true
+			}
+			return err
+		})
+	})
+	return names, err
+}
+
+// serverOf is the part of a connection's URL that names the server, without who
+// logs in and to which database: "db.acme.test:5432" of
+// "postgres://{{username}}:{{password}}@db.acme.test:5432/ledger". A text that is
+// no URL is taken whole.
+func serverOf(url string) string {
+	if at := strings.LastIndexByte(url, '@'); at >= 0 {
+		url = url[at+1:]
+		if end := strings.IndexAny(url, "/?"); end >= 0 {
+			url = url[:end]
+		}
+	}
+	return url
 }
 
 // compare finds what differs.

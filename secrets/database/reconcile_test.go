@@ -54,6 +54,43 @@ func (h *house) kinds(prefix string) (kinds []string) {
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 
+	t.Run("leaves the logins of another database on the same server alone, also when its environment is built again", func(t *testing.T) {
+		t.Parallel()
+		h, pg, admin := onPostgres(t, options{binding: func(name string) database.Binding {
+			if name == "database/db" {
+				return database.Binding{Environment: "dev"}
+			}
+			return database.Binding{}
+		}})
+		prod := pg.Database(t)
+		h.want(204, "root", "POST", "database/config/prod", m{
+			"plugin_name": provider.PluginPostgreSQL, "connection_url": "postgresql://{{username}}:{{password}}@" + pg.Addr + "/" + prod + "?sslmode=disable",
+			"username": admin, "password": "Admin-1", "allowed_roles": "*", "username_template": prefixOf(admin) + `-{{random 20}}`,
+		})
+		h.role("prod", m{"db_name": "prod", "creation_statements": creation})
+		dev, there := h.creds("root", "app"), h.creds("root", "prod")
+		login := func(what string, c creds) {
+			t.Helper()
+			if err := pg.Login(c.username, c.password, ""); err != nil {
+				t.Errorf("%s, the login of the other database: %v", what, err)
+			}
+		}
+		must(t, h.engine.Reconcile(system()))
+		if got := h.kinds(prefixOf(admin)); len(got) > 0 {
+			t.Errorf("findings %v, want none", got)
+		}
+		login("after a comparison", dev)
+		login("after a comparison", there)
+
+		h.eventually("dev is drained", func() bool { return h.engine.Drain(system(), "dev") == nil })
+		must(t, h.engine.Enrol(system(), "dev", nil))
+		must(t, h.engine.Reconcile(system()))
+		login("after the other one's night", there)
+		if left := pg.Column(t, "", `SELECT rolname FROM pg_roles WHERE rolname = $1`, dev.username); len(left) > 0 {
+			t.Errorf("dev was drained and %v is left", left)
+		}
+	})
+
 	t.Run("takes a login of ours away that no lease stands for", func(t *testing.T) {
 		t.Parallel()
 		h, pg, admin := onPostgres(t, options{})
