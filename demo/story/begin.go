@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"nightporter.dev/nightporter/demo/world"
 )
@@ -31,7 +32,7 @@ func begin(s *Story) {
 	})
 
 	first := []change{{service: "ledger"}, {service: "gateway"}, {service: "notifier"}, {service: "affordability"}}
-	s.Step("four first merges become v0.1.0 and reach dev and preprod, not prod", func(context.Context) (err error) {
+	s.Step("four first merges become v0.1.0 and reach dev and preprod, not prod", func(ctx context.Context) (err error) {
 		for i := range first {
 			first[i].version = "v0.1.0"
 			p := world.Pull{Repo: first[i].service, Title: "Serve requests", Label: "minor", Author: author(first[i].service)}
@@ -39,7 +40,7 @@ func begin(s *Story) {
 				return err
 			}
 		}
-		return nil
+		return s.built(ctx, first[3])
 	}, func(ctx context.Context) error {
 		for _, c := range first {
 			if err := errors.Join(s.tagged(ctx, c), s.runs(ctx, c, "dev", "preprod"), s.absent(c.service, "prod")); err != nil {
@@ -84,6 +85,9 @@ func begin(s *Story) {
 		if err == nil {
 			err = s.approve(ctx, world.Ben, ledger)
 		}
+		if err == nil {
+			err = s.built(ctx, behind)
+		}
 		return err
 	}, func(ctx context.Context) error {
 		return errors.Join(
@@ -107,6 +111,21 @@ func begin(s *Story) {
 		return err
 	})
 	s.ledger = ledger
+}
+
+// realBuild is how long a build of affordability may take: it is not small, and its
+// first one on a machine compiles the modules that it vendors.
+const realBuild = 3 * time.Minute
+
+// built waits until a change of affordability is built, well or not.
+func (s *Story) built(ctx context.Context, c change) error {
+	return world.Until(ctx, realBuild, c.service+" "+c.version+" is built", func(ctx context.Context) error {
+		r, err := s.Release(ctx, c.service, c.commit)
+		if err == nil && r.State == "building" {
+			err = errors.New("it is being built")
+		}
+		return err
+	})
 }
 
 // author is who writes a service's changes, approver who else owns it.
