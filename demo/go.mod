@@ -3,8 +3,10 @@ module nightporter.dev/nightporter/demo
 go 1.26.0
 
 require (
+	example.org/affordability v0.0.0
 	example.org/sandboxbank v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/lib/pq v1.12.3
 	nightporter.dev/nightporter v0.0.0
 )
 
@@ -32,3 +34,5 @@ require (
 replace nightporter.dev/nightporter => ..
 
 replace example.org/sandboxbank => ../examples/sandboxbank
+
+replace example.org/affordability => ../examples/affordability

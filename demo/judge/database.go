@@ -16,7 +16,7 @@ type Database struct {
 
 // Exec runs statements as the administrator.
 func (d Database) Exec(ctx context.Context, statements ...string) error {
-	return d.with(ctx, func(c *pgx.Conn) error {
+	return d.with(ctx, "", func(c *pgx.Conn) error {
 		for _, s := range statements {
 			if _, err := c.Exec(ctx, s); err != nil {
 				return err
@@ -44,8 +44,16 @@ func (d Database) InUse(ctx context.Context, group string) ([]string, error) {
 		JOIN pg_auth_members a ON a.member = m.oid JOIN pg_roles g ON g.oid = a.roleid WHERE g.rolname = $1 ORDER BY s.usename`, group)
 }
 
+// Rows is how many rows a table of a database has.
+func (d Database) Rows(ctx context.Context, db, table string) (n int, err error) {
+	err = d.with(ctx, db, func(c *pgx.Conn) error {
+		return c.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{table}.Sanitize()).Scan(&n)
+	})
+	return n, err
+}
+
 func (d Database) names(ctx context.Context, query string, args ...any) (names []string, err error) {
-	err = d.with(ctx, func(c *pgx.Conn) error {
+	err = d.with(ctx, "", func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, query, args...)
 		if err != nil {
 			return err
@@ -56,8 +64,8 @@ func (d Database) names(ctx context.Context, query string, args ...any) (names [
 	return names, err
 }
 
-func (d Database) with(ctx context.Context, do func(*pgx.Conn) error) error {
-	c, err := pgx.Connect(ctx, d.DSN(""))
+func (d Database) with(ctx context.Context, db string, do func(*pgx.Conn) error) error {
+	c, err := pgx.Connect(ctx, d.DSN(db))
 	if err != nil {
 		return fmt.Errorf("ask the database: %w", err)
 	}

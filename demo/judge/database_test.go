@@ -39,4 +39,10 @@ func TestDatabaseTellsWhoCanLogInFromWhoDoes(t *testing.T) {
 			t.Errorf("%s can log in: %v, %v; want %v", login, got, err, known)
 		}
 	}
+	if n, err := d.Rows(ctx, "", "pg_authid"); err != nil || n < 3 {
+		t.Errorf("%d roles, %v; want three and the administrator's", n, err)
+	}
+	if n, err := d.Rows(ctx, "", "nowhere"); err == nil {
+		t.Errorf("a table that is not there has %d rows", n)
+	}
 }

@@ -128,7 +128,7 @@ func mergeDoubled() *Sabotage {
 
 func loginKept() *Sabotage {
 	login := ""
-	prod := world.DatabaseOf("prod")
+	prod := world.DatabaseOf("affordability", "prod")
 	return &Sabotage{
 		Name: "login-kept",
 		What: "somebody makes the login again that was taken away",

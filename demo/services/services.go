@@ -1,7 +1,8 @@
 // Package services holds the source of acme's small services and turns each into
 // the files of a repository of its own: a module that builds offline, from the
-// standard library alone. The repository of affordability, which is not small, is
-// examples/affordability as it is, with the modules that it vendors.
+// standard library and, where it has a database, the driver that it vendors. The
+// repository of affordability, which is not small, is examples/affordability as it
+// is, with the modules that it vendors.
 package services
 
 import (
@@ -15,7 +16,7 @@ import (
 	"strings"
 )
 
-//go:embed serve/serve.go */main.go
+//go:embed serve/serve.go */main.go ledger/books.go
 var source embed.FS
 
 // Names are the small services that there are.
@@ -47,12 +48,18 @@ func Affordability(ctx context.Context) (map[string]string, error) {
 	return files, nil
 }
 
-// here is the path of this package in import lines; in a repository it is the
+// here and example are paths in import lines; in a repository they are the
 // repository's own module.
-const here = "nightporter.dev/nightporter/demo/services"
+const (
+	here    = "nightporter.dev/nightporter/demo/services"
+	example = "example.org/affordability"
+)
+
+// driver is the module with which the ledger speaks to its database.
+const driver = "github.com/lib/pq"
 
 // Files are the files of the repository of a service, by path.
-func Files(service, description string) (map[string]string, error) {
+func Files(ctx context.Context, service, description string) (map[string]string, error) {
 	module := "acme.test/" + service
 	files := map[string]string{
 		"go.mod":            "module " + module + "\n\ngo 1.26\n",
@@ -61,14 +68,45 @@ func Files(service, description string) (map[string]string, error) {
 		".nightporter.yaml": fmt.Sprintf(settings, description, service),
 		"build.sh":          fmt.Sprintf(build, module, service),
 	}
-	for path, name := range map[string]string{"main.go": service + "/main.go", "serve/serve.go": "serve/serve.go"} {
+	own := map[string]string{"main.go": service + "/main.go", "serve/serve.go": "serve/serve.go"}
+	if service == "ledger" {
+		own["books.go"] = "ledger/books.go"
+		if err := borrow(ctx, files); err != nil {
+			return nil, err
+		}
+	}
+	for path, name := range own {
 		text, err := source.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("the source of %s: %w", service, err)
 		}
-		files[path] = strings.ReplaceAll(string(text), here, module)
+		files[path] = strings.NewReplacer(here, module, example, module).Replace(string(text))
 	}
 	return files, nil
+}
+
+// borrow adds what the ledger has of affordability: how it gets a login, and the
+// vendored driver.
+func borrow(ctx context.Context, files map[string]string) error {
+	from, err := Affordability(ctx)
+	if err != nil {
+		return err
+	}
+	for path, text := range from {
+		source := strings.HasPrefix(path, "credentials/") && !strings.HasSuffix(path, "_test.go")
+		if source || strings.HasPrefix(path, "vendor/"+driver+"/") {
+			files[path] = text
+		}
+	}
+	// modules.txt tells of one module after the other, each after a "# ".
+	for _, section := range strings.Split("\n"+from["vendor/modules.txt"], "\n# ") {
+		if require, _, _ := strings.Cut(section, "\n"); strings.HasPrefix(require, driver+" ") {
+			files["vendor/modules.txt"] = "# " + strings.TrimSpace(section) + "\n"
+			files["go.mod"] += "\nrequire " + require + "\n"
+			return nil
+		}
+	}
+	return fmt.Errorf("affordability does not vendor %s any more", driver)
 }
 
 const settings = `description: %s

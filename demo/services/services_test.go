@@ -18,7 +18,7 @@ func TestEveryServiceBuildsOfflineWithItsCommitInside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			files, err := services.Files(name, "Does something.")
+			files, err := services.Files(t.Context(), name, "Does something.")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestEveryServiceBuildsOfflineWithItsCommitInside(t *testing.T) {
 			t.Errorf("%d files of %d bytes are no repository to carry around", len(files), size)
 		}
 	})
-	if _, err := services.Files("nothing", ""); err == nil {
+	if _, err := services.Files(t.Context(), "nothing", ""); err == nil {
 		t.Error("a service that is not there has files")
 	}
 }

@@ -96,8 +96,10 @@ func night(s *Story) {
 			}
 		}
 		if s.Database != nil {
-			if _, err := s.lease(ctx, "dev"); err != nil {
-				return err
+			for _, service := range world.Tenants() {
+				if _, err := s.lease(ctx, service, "dev"); err != nil {
+					return err
+				}
 			}
 		}
 		return s.told("operators", fmt.Sprintf("dev could not be built from %.7s; %.7s runs instead", broken, good))
@@ -130,7 +132,7 @@ func (s *Story) component(name string) (judge.Process, error) {
 	return all[0], nil
 }
 
-// dark checks that nothing of dev is alive, and that its database is closed.
+// dark checks that nothing of dev is alive, and that its databases are closed.
 func (s *Story) dark(ctx context.Context) error {
 	all, err := s.Proc.In("dev")
 	if err == nil && len(all) > 0 {
@@ -139,11 +141,16 @@ func (s *Story) dark(ctx context.Context) error {
 	if err != nil || s.Database == nil {
 		return err
 	}
-	logins, err := s.Database.Logins(ctx, world.DatabaseOf("dev"))
-	if err == nil && len(logins) > 0 {
-		err = fmt.Errorf("%v can log in to dev's database", logins)
+	for _, service := range world.Tenants() {
+		logins, err := s.Database.Logins(ctx, world.DatabaseOf(service, "dev"))
+		if err == nil && len(logins) > 0 {
+			err = fmt.Errorf("%v can log in to the database of %s in dev", logins, service)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // nightRate is how fast the night passes: an hour a second.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"nightporter.dev/nightporter/client"
@@ -14,8 +16,9 @@ import (
 
 // The steps of this chapter that have no sabotage.
 const (
-	stepLent     = "a customer connects the bank in prod; each environment has one login, which is affordability's"
+	stepLent     = "a customer connects the bank in prod; in each environment, affordability and ledger have one login each"
 	stepRequests = "1,500 requests without a retry, while their login was taken away: each was answered 2xx"
+	stepBooks    = "the ledger in prod books with a login of its own; while that is taken away, each request is answered 2xx"
 	stepReplaced = "the next version of affordability has a login of its own in prod, and the one before is gone"
 )
 
@@ -23,13 +26,14 @@ const (
 const (
 	requestCount = 1500
 	requestEvery = 20 * time.Millisecond
+	bookRequests = 75 // of the ledger: a second and a half
 )
 
 // secrets: nobody knows a database password, and one that is taken away is no
 // trouble. Its requests go on while other chapters are told.
 func secrets(s *Story) {
 	if s.Database == nil {
-		s.NotRun("no PostgreSQL", stepLent, StepRevoked)
+		s.NotRun("no PostgreSQL", stepLent, StepRevoked, stepBooks)
 		return
 	}
 	var customer *world.Customer
@@ -40,15 +44,17 @@ func secrets(s *Story) {
 		return customer.Connect(ctx)
 	}, func(ctx context.Context) error {
 		for _, env := range []string{"dev", "preprod", "prod"} {
-			if _, err := s.lease(ctx, env); err != nil {
-				return err
+			for _, service := range world.Tenants() {
+				if _, err := s.lease(ctx, service, env); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
 
 	s.Step(StepRevoked, func(ctx context.Context) error {
-		lease, err := s.lease(ctx, "prod")
+		lease, err := s.lease(ctx, "affordability", "prod")
 		if err != nil {
 			return err
 		}
@@ -73,9 +79,69 @@ func secrets(s *Story) {
 		if err != nil {
 			return err
 		}
-		_, err = s.lease(ctx, "prod")
+		_, err = s.lease(ctx, "affordability", "prod")
 		return err
 	})
+
+	s.books()
+}
+
+// books: the ledger has a database and logins of its own.
+func (s *Story) books() {
+	before := client.Lease{}
+	s.Step(stepBooks, func(ctx context.Context) (err error) {
+		if before, err = s.lease(ctx, "ledger", "prod"); err != nil {
+			return err
+		}
+		p, _, err := s.Proc.Serving(ctx, "ledger", "prod")
+		if err != nil {
+			return err
+		}
+		address := fmt.Sprintf("http://127.0.0.1:%d", p.Port)
+		if err := book(ctx, address); err != nil {
+			return err
+		}
+		alone := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		traffic := judge.Send(s.ctx, alone, address+"/bookings", bookRequests, requestEvery)
+		if _, err = s.Command(ctx, world.Sam, "secret", "lease", "revoke", before.ID, "--yes"); err != nil {
+			return err
+		}
+		if err := book(ctx, address); err != nil {
+			return err
+		}
+		_, _, err = traffic.Wait()
+		return err
+	}, func(ctx context.Context) error {
+		now, err := s.lease(ctx, "ledger", "prod")
+		if err == nil && now.Username == before.Username {
+			err = fmt.Errorf("%s can still log in", before.Username)
+		}
+		if err != nil {
+			return err
+		}
+		n, err := s.Database.Rows(ctx, world.DatabaseOf("ledger", "prod"), "booking")
+		if err == nil && n != 2 {
+			err = fmt.Errorf("the ledger's database has %d bookings, not the 2 that were sent", n)
+		}
+		return err
+	})
+}
+
+// book sends one booking, once.
+func book(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/entries", strings.NewReader(`{"account": "rent", "cents": 120000}`))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		return fmt.Errorf("a booking was answered %s", resp.Status)
+	}
+	return nil
 }
 
 // requests: what secrets began has come to an end.
@@ -92,7 +158,7 @@ func requests(s *Story) {
 
 	before := client.Lease{}
 	s.Step(stepReplaced, func(ctx context.Context) (err error) {
-		if before, err = s.lease(ctx, "prod"); err != nil {
+		if before, err = s.lease(ctx, "affordability", "prod"); err != nil {
 			return err
 		}
 		return s.approve(ctx, world.Ben, s.affordability)
@@ -100,7 +166,7 @@ func requests(s *Story) {
 		if err := s.runs(ctx, s.affordability, "prod"); err != nil {
 			return err
 		}
-		now, err := s.lease(ctx, "prod")
+		now, err := s.lease(ctx, "affordability", "prod")
 		if err == nil && now.Username == before.Username {
 			err = errors.New("it works with the login of the version before")
 		}
@@ -108,10 +174,10 @@ func requests(s *Story) {
 	})
 }
 
-// lease checks that affordability has exactly one login in an environment's
-// database, that it is in use, and that Nightporter knows whose it is.
-func (s *Story) lease(ctx context.Context, environment string) (client.Lease, error) {
-	group := world.DatabaseOf(environment)
+// lease checks that there is exactly one login to the database of a service in an
+// environment, that it is in use, and that Nightporter knows whose it is.
+func (s *Story) lease(ctx context.Context, service, environment string) (client.Lease, error) {
+	group := world.DatabaseOf(service, environment)
 	logins, err := s.Database.Logins(ctx, group)
 	if err != nil {
 		return client.Lease{}, err
@@ -121,13 +187,13 @@ func (s *Story) lease(ctx context.Context, environment string) (client.Lease, er
 		return client.Lease{}, err
 	}
 	if len(logins) != 1 || !slices.Equal(logins, used) {
-		return client.Lease{}, fmt.Errorf("in %s, %v can log in and %v are connected; want one, and the same", environment, logins, used)
+		return client.Lease{}, fmt.Errorf("to %s, %v can log in and %v are connected; want one, and the same", group, logins, used)
 	}
 	for l, err := range s.Root().Leases(ctx, client.LeaseFilter{Username: logins[0]}) {
 		if err != nil {
 			return client.Lease{}, err
 		}
-		if l.Owner != "affordability" || l.Environment != environment {
+		if l.Owner != service || l.Environment != environment {
 			return l, fmt.Errorf("the lease of %s names %q in %q", logins[0], l.Owner, l.Environment)
 		}
 		return l, nil

@@ -64,6 +64,13 @@ func trouble(s *Story) {
 		}
 		return err
 	}, func(ctx context.Context) error {
+		if s.Database != nil { // what ran before has its login, and the bad version none
+			for _, env := range places {
+				if _, err := s.lease(ctx, bad.service, env); err != nil {
+					return err
+				}
+			}
+		}
 		return errors.Join(s.tagged(ctx, bad), s.runs(ctx, before, places...), s.once())
 	})
 

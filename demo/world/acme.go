@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"nightporter.dev/nightporter/client"
 )
 
-// affordability is the service that is not small: examples/affordability.
-const affordability = "affordability"
+// affordability is the service that is not small: examples/affordability. ledger is
+// small, and has a database too.
+const (
+	affordability = "affordability"
+	ledger        = "ledger"
+)
 
 // acme's services, in the order of the page of repositories.
 var acme = []struct{ name, owner, description string }{
-	{"ledger", "payments", "Books every payment."},
+	{ledger, "payments", "Books every payment."},
 	{affordability, "payments", "Says how large a mortgage may be."},
 	{"gateway", "platform", "The door to the other services."},
 	{"notifier", "platform", "Writes to customers."},
@@ -56,13 +61,13 @@ func (w *World) configure(forge string) error {
 	}
 	b.WriteString("services:\n")
 	for _, s := range acme {
-		if s.name != affordability {
+		if s.name == affordability {
+			fmt.Fprintf(&b, mortgages, s.name, s.owner, w.BankURL, filepath.Join(w.Dir, bankSecret), filepath.Join(w.Dir, sealKeyFile))
+		} else {
 			fmt.Fprintf(&b, service, s.name, s.owner, w.StartLog, w.RatesFile)
-			continue
 		}
-		fmt.Fprintf(&b, tenant, s.name, s.owner, w.BankURL, filepath.Join(w.Dir, bankSecret))
-		if w.Database != nil {
-			fmt.Fprintf(&b, lent, w.Database.Address(), filepath.Join(w.Dir, sealKeyFile))
+		if w.Database != nil && slices.Contains(Tenants(), s.name) {
+			fmt.Fprintf(&b, lent, w.Database.Address(), s.name)
 		}
 	}
 	starter, err := os.ReadFile(w.Porter.Config)
@@ -116,19 +121,26 @@ notify:
 const service = `  - name: %[1]s
     repo: github/%[1]s
     owner: %[2]s
-    deploy: {kind: process, drain: 3s, env: {START_LOG: %[3]s, RATES: %[4]s}}
+    deploy:
+      kind: process
+      drain: 3s
+      env:
+        START_LOG: %[3]s
+        RATES: %[4]s
 `
 
-// databases says where each database belongs. The one of prod is bound to nothing,
+// databases says where each database belongs. Those of prod are bound to nothing,
 // which is production.
 const databases = `databases:
   database/affordability-dev: {environment: dev}
   database/affordability-preprod: {environment: preprod}
+  database/ledger-dev: {environment: dev}
+  database/ledger-preprod: {environment: preprod}
 `
 
-// tenant takes the name, the owner, the bank's address and the file by which the
-// bank knows us. Without lent, the service keeps everything in memory.
-const tenant = `  - name: %[1]s
+// mortgages takes the name, the owner, the bank's address, the file by which the bank
+// knows us and the file of the key that the service encrypts with.
+const mortgages = `  - name: %[1]s
     repo: github/%[1]s
     owner: %[2]s
     deploy:
@@ -138,15 +150,16 @@ const tenant = `  - name: %[1]s
         PUBLIC_URL: "http://affordability-{environment}.acme.test"
         BANK_URL: %[3]s
         BANK_CLIENT_SECRET_FILE: %[4]s
+        SEAL_KEY_FILE: %[5]s
         DRAIN_DELAY: 100ms
 `
 
-// lent takes the address of the database and the file of the key that the service
-// encrypts with. There is no user and no password: they are lent.
-const lent = `        DATABASE_URL: "postgres://%[1]s/affordability_{environment}?sslmode=disable"
-        DATABASE_ROLE: "database/creds/affordability-{environment}"
-        SEAL_KEY_FILE: %[2]s
-    credentials: ["database/creds/affordability-{environment}"]
+// lent goes on where service or mortgages ends. It takes the address of the database and
+// the name. There is no user and no password: they are lent. Without lent, a
+// service keeps everything in memory.
+const lent = `        DATABASE_URL: "postgres://%[1]s/%[2]s_{environment}?sslmode=disable"
+        DATABASE_ROLE: "database/creds/%[2]s-{environment}"
+    credentials: ["database/creds/%[2]s-{environment}"]
 `
 
 // signIn makes local users of the people and waits until the porter has seen the

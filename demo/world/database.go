@@ -18,7 +18,11 @@ import (
 // The environments of acme, each with a database of its own.
 var environments = []string{"dev", "preprod", "prod"}
 
-// Database is acme's PostgreSQL server: a database and a role for each
+// Tenants are the services that have a database in each environment, and work on
+// logins that are lent to them.
+func Tenants() []string { return []string{affordability, ledger} }
+
+// Database is acme's PostgreSQL server: a database and a role for each tenant and
 // environment. The judge looks at it as its administrator, whom Nightporter does
 // not know.
 type Database struct {
@@ -36,9 +40,11 @@ func startDatabase(ctx context.Context) (*Database, error) {
 	}
 	d := &Database{Database: judge.Database{DSN: server.DSN}, server: server, porter: rand.Text()}
 	statements := []string{"CREATE ROLE porter LOGIN SUPERUSER PASSWORD '" + d.porter + "'"}
-	for _, env := range environments {
-		name := DatabaseOf(env)
-		statements = append(statements, "CREATE ROLE "+name+" NOLOGIN", "CREATE DATABASE "+name+" OWNER "+name)
+	for _, service := range Tenants() {
+		for _, env := range environments {
+			name := DatabaseOf(service, env)
+			statements = append(statements, "CREATE ROLE "+name+" NOLOGIN", "CREATE DATABASE "+name+" OWNER "+name)
+		}
 	}
 	if err := d.Exec(ctx, statements...); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
@@ -52,34 +58,39 @@ func (d *Database) Address() string { return d.server.Addr }
 // Close ends the server, and its folder goes with it.
 func (d *Database) Close() error { return d.server.Close() }
 
-// DatabaseOf is the name of an environment's database, and of the role that owns
-// it.
-func DatabaseOf(environment string) string { return "affordability_" + environment }
+// DatabaseOf is the name of a service's database in an environment, and of the role
+// that owns it.
+func DatabaseOf(service, environment string) string { return service + "_" + environment }
 
 // lendLogins tells Nightporter about the databases, as `vault write` does: how to
 // reach each, and how a login is made there. A login works as the role that owns
 // the database, so that what it makes stays when it goes.
 func (w *World) lendLogins(ctx context.Context) error {
-	for _, env := range environments {
-		name := DatabaseOf(env)
-		err := w.vaultWrite(ctx, "database/config/affordability-"+env, map[string]any{
-			"plugin_name": "postgresql-database-plugin", "allowed_roles": "affordability-" + env,
-			"connection_url": "postgresql://{{username}}:{{password}}@" + w.Database.server.Addr + "/" + name + "?sslmode=disable",
-			"username":       "porter", "password": w.Database.porter,
-		})
-		if err != nil {
-			return err
-		}
-		err = w.vaultWrite(ctx, "database/roles/affordability-"+env, map[string]any{
-			"db_name": "affordability-" + env, "default_ttl": "1h", "max_ttl": "24h",
-			"creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE ` + name +
-				`; ALTER ROLE "{{name}}" SET role = '` + name + `'`,
-		})
-		if err != nil {
-			return err
+	for _, service := range Tenants() {
+		for _, env := range environments {
+			if err := w.lendLogin(ctx, service, env); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func (w *World) lendLogin(ctx context.Context, service, environment string) error {
+	role, name := service+"-"+environment, DatabaseOf(service, environment)
+	err := w.vaultWrite(ctx, "database/config/"+role, map[string]any{
+		"plugin_name": "postgresql-database-plugin", "allowed_roles": role,
+		"connection_url": "postgresql://{{username}}:{{password}}@" + w.Database.server.Addr + "/" + name + "?sslmode=disable",
+		"username":       "porter", "password": w.Database.porter,
+	})
+	if err != nil {
+		return err
+	}
+	return w.vaultWrite(ctx, "database/roles/"+role, map[string]any{
+		"db_name": role, "default_ttl": "1h", "max_ttl": "24h",
+		"creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE ` + name +
+			`; ALTER ROLE "{{name}}" SET role = '` + name + `'`,
+	})
 }
 
 // vaultWrite is `vault write` of whoever ran init.

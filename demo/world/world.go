@@ -170,7 +170,7 @@ func (w *World) found(ctx context.Context) error {
 		return err
 	}
 	for _, s := range acme {
-		files, err := services.Files(s.name, s.description)
+		files, err := services.Files(ctx, s.name, s.description)
 		if s.name == affordability {
 			files, err = services.Affordability(ctx)
 		}
@@ -194,10 +194,10 @@ func (w *World) openDatabase(ctx context.Context) {
 		w.WhyNoDatabase = err.Error()
 	} else {
 		w.Database = d
-		w.Progress("PostgreSQL with a database for each environment")
+		w.Progress("PostgreSQL with databases for each environment")
 		return
 	}
-	w.Progress("NO POSTGRESQL (%s): affordability keeps everything in memory, and nothing is shown of leased logins", w.WhyNoDatabase)
+	w.Progress("NO POSTGRESQL (%s): affordability and ledger keep everything in memory, and nothing is shown of leased logins", w.WhyNoDatabase)
 }
 
 // writeSecret writes a file that only its owner may read.
