@@ -116,6 +116,7 @@ health: {http: /healthz, within: 8s}
 `
 
 const build = `#!/bin/sh
-# The commit is compiled in, so that the binary cannot pass for another one.
-exec go build -buildvcs=false -ldflags "-X %s/serve.commit=$NIGHTPORTER_COMMIT" -o bin/%s .
+# The commit is compiled in, so that the binary cannot pass for another one. Without
+# paths, what is vendored is compiled once and not in each folder again.
+exec go build -trimpath -buildvcs=false -ldflags "-X %s/serve.commit=$NIGHTPORTER_COMMIT" -o bin/%s .
 `
