@@ -118,7 +118,7 @@ func (c *Console) secrets(ctx context.Context, v *visit) (Page, error) {
 		return nil, err
 	}
 	p.Headline, p.Detail = v.whoCanLogIn(p, held, sight.All)
-	p.Hint = "vault write database/config/NAME plugin_name=postgresql-database-plugin …"
+	p.Hint = "nightporter secret db add NAME --plugin postgresql …"
 	if sight.All {
 		p.CLI = "nightporter secret lease list"
 	}

@@ -35,7 +35,7 @@ func (h *wholeHouse) gone(lease string) *database.Story {
 func TestSecretsOfAnEmptyHouse(t *testing.T) {
 	t.Parallel()
 	h := openWhole(t, smallWorld())
-	h.as("kim").get("/secrets").wants(t, http.StatusOK, "Nobody holds a login now", "No database hands out logins to you", "vault write database/config/NAME")
+	h.as("kim").get("/secrets").wants(t, http.StatusOK, "Nobody holds a login now", "No database hands out logins to you", "nightporter secret db add NAME")
 	h.as("ana").get("/secrets").wants(t, http.StatusOK, "You hold no login now", "No database hands out logins to you")
 	h.as("ana").get("/secrets/logins/database/creds/app/none").wants(t, http.StatusNotFound, "There is no such login")
 	h.as("ana").get("/secrets?page=x").wants(t, http.StatusBadRequest)

@@ -102,7 +102,7 @@ func loginPage() *console.LoginPage {
 // secretStories are the pages about secrets in every state.
 func secretStories() map[string]console.Page {
 	s := map[string]console.Page{"secrets-many": secretsPage(), "login-live": loginPage()}
-	p := &console.Secrets{Layout: layout("Secrets", "Secrets"), Headline: "Nobody holds a login now", Hint: "vault write database/config/NAME plugin_name=postgresql-database-plugin …"}
+	p := &console.Secrets{Layout: layout("Secrets", "Secrets"), Headline: "Nobody holds a login now", Hint: "nightporter secret db add NAME --plugin postgresql …"}
 	s["secrets-empty"] = p
 
 	p = secretsPage()
