@@ -189,6 +189,9 @@ func (d *Dispatcher) due(ctx context.Context, listener string) (due []delivery, 
 }
 
 func (d *Dispatcher) deliver(ctx context.Context, one delivery) {
+	if ctx.Err() != nil {
+		return // what was not noted because of the stop must not be heard again now
+	}
 	l := d.bus.byName[one.listener]
 	err := error(nil)
 	if l != nil { // a listener that was removed hears nothing any more

@@ -243,20 +243,19 @@ func TestDelivery(t *testing.T) {
 		t.Parallel()
 		inBubble(t, func(t *testing.T, db *store.DB) {
 			var e ear
-			hearing, die := make(chan struct{}), make(chan struct{})
+			hearing := make(chan struct{})
 			first := open(t, db, func(b *outbox.Bus) {
 				outbox.On(b, "one", func(ctx context.Context, m nightporter.Merged) error {
 					if err := e.hear(ctx, m); err != nil {
 						return err
 					}
 					close(hearing)
-					<-die
+					<-ctx.Done()
 					return nil
 				})
 			})
 			first.merge("ledger", "a", "b")
 			<-hearing
-			go close(die)
 			first.stop()
 			second := open(t, db, func(b *outbox.Bus) { outbox.On(b, "one", e.hear) })
 			defer second.stop()
