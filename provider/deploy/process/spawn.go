@@ -181,7 +181,7 @@ func (d *Deployer) spawn(ctx context.Context, s spawn) (claim, error) {
 	if _, err := settled.Read(make([]byte, 1)); os.IsTimeout(err) {
 		return claim{}, nightporter.Wrap(err, nightporter.Unavailable, "the process did not get ready to start in time")
 	}
-	c, won, err := readClaim(s.run)
+	c, won, err := s.winner(ctx, deadline)
 	if err != nil {
 		return claim{}, err
 	}
@@ -194,6 +194,25 @@ func (d *Deployer) spawn(ctx context.Context, s spawn) (claim, error) {
 		return claim{}, nightporter.E(nightporter.Unavailable, "the process ended before it could start")
 	}
 	return c, nil
+}
+
+// winner reads who won the key, once a child is past the race for it. One that
+// lost may be here before the winner has finished its line.
+func (s spawn) winner(ctx context.Context, deadline time.Time) (claim, bool, error) {
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		c, won, err := readClaim(s.run)
+		if won || err != nil {
+			return c, won, err
+		}
+		if _, err := os.Lstat(filepath.Join(s.run, "claim")); err != nil || time.Now().After(deadline) {
+			return claim{}, false, nil // nobody is writing one
+		}
+		select {
+		case <-ctx.Done():
+			return claim{}, false, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // environ lists the environment in a stable order.
