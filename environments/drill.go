@@ -40,6 +40,8 @@ type DrillStep struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 	State   string  `json:"state"`
+	// Lines are what proved it, for the step that probes: who answered what.
+	Lines []string `json:"lines,omitempty"`
 }
 
 // Took is the recovery time.
@@ -61,6 +63,9 @@ func drillOf(r *run.Run, commit string, now time.Time) Drill {
 		step := DrillStep{Name: s.Name, State: string(s.State)}
 		if !s.FinishedAt.IsZero() {
 			step.Seconds = s.FinishedAt.Sub(s.StartedAt).Seconds()
+		}
+		if s.Kind == stepProbe {
+			step.Lines = s.Lines
 		}
 		d.Steps = append(d.Steps, step)
 		// The first thing that went wrong is the cause; what was not begun

@@ -61,6 +61,7 @@ type Config struct {
 	Drain    Drainer
 	Enrol    Enroller
 	Redeploy Redeployer
+	Probe    Prober
 	// Clock is the schedules' clock; nil means the real one.
 	Clock clock.Clock
 	Tell  Teller // nil for nobody

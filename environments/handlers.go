@@ -191,8 +191,9 @@ func (e *Environments) empty(ctx context.Context, _ run.Task, env found, _ input
 	}, nil
 }
 
-// probeAll looks at every component once more, after the services came back.
-func (e *Environments) probeAll(ctx context.Context, _ run.Task, env found, in input) (run.Observation, error) {
+// probeAll looks at every component once more, after the services came back, and
+// then at those.
+func (e *Environments) probeAll(ctx context.Context, t run.Task, env found, in input) (run.Observation, error) {
 	var lines []string
 	for _, name := range in.Components {
 		p, err := env.provider.Probe(ctx, env.target, name)
@@ -206,7 +207,19 @@ func (e *Environments) probeAll(ctx context.Context, _ run.Task, env found, in i
 		}
 		lines = append(lines, name+": "+p.Evidence.Source)
 	}
-	return run.Observation{State: run.Succeeded, Message: fmt.Sprintf("%d components are good", len(in.Components)), Lines: lines}, nil
+	good := run.Observation{State: run.Succeeded, Message: fmt.Sprintf("%d components are good", len(in.Components)), Lines: lines}
+	if e.cfg.Probe == nil {
+		return good, nil
+	}
+	o, err := handed(e.cfg.Probe.Probe(ctx, env.Name, t.Run))
+	if err != nil || o.State != run.Succeeded {
+		return o, err
+	}
+	good.Lines = append(good.Lines, o.Lines...)
+	if o.Message != "" {
+		good.Message += ", " + o.Message
+	}
+	return good, nil
 }
 
 func (e *Environments) undeploy(ctx context.Context, t run.Task, env found, _ input) (run.Observation, error) {

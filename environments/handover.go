@@ -14,7 +14,7 @@ type Handover struct {
 	Lines   []string
 }
 
-// Each of the four is one method that a step calls again and again until it is
+// Each of the five is one method that a step calls again and again until it is
 // over. It begins, pushes on and observes in one: idempotent on (environment,
 // run), never blocking for more than a few seconds, and safe to be asked again
 // after a crash.
@@ -41,5 +41,11 @@ type (
 	// in an environment, and ends when they are healthy there again.
 	Redeployer interface {
 		Redeploy(ctx context.Context, environment, run string) (Handover, error)
+	}
+
+	// Prober asks the services that came back whether they are what they were.
+	// Lines say what answered what.
+	Prober interface {
+		Probe(ctx context.Context, environment, run string) (Handover, error)
 	}
 )

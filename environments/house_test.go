@@ -130,6 +130,10 @@ func (w *world) Redeploy(_ context.Context, _, run string) (environments.Handove
 	return w.neighbour("redeploy", run)
 }
 
+func (w *world) Probe(_ context.Context, _, run string) (environments.Handover, error) {
+	return w.neighbour("probe", run)
+}
+
 func (w *world) Tell(_ context.Context, audience string, m notify.Message) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -253,7 +257,7 @@ func open(t testing.TB, db *store.DB, w *world, o options) *house {
 	}
 	h.Environments, err = environments.New(environments.Config{
 		Gate: h.gate, Runs: h.runs, Catalog: c, Providers: map[string]cloud.Provider{"mem": w.cloud}, Source: w,
-		Undeploy: w, Drain: w, Enrol: w, Redeploy: w, Clock: w.clock, Tell: w, Self: o.self, SweepEvery: o.sweep,
+		Undeploy: w, Drain: w, Enrol: w, Redeploy: w, Probe: w, Clock: w.clock, Tell: w, Self: o.self, SweepEvery: o.sweep,
 		Prices: func() environments.Prices { return o.price },
 	})
 	if err != nil {

@@ -18,6 +18,15 @@ import (
 // world declares n services in three environments.
 func world(tb testing.TB, n int) *catalog.World {
 	tb.Helper()
+	var c catalog.Catalog
+	w, err := c.Load(declared(n))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}
+
+func declared(n int) catalog.Snapshot {
 	s := catalog.Snapshot{
 		Forges: []catalog.Forge{{Name: "hub", Kind: "mem"}},
 		People: []catalog.Person{{Name: "ana"}}, Teams: []catalog.Team{{Name: "payments", Members: []string{"ana"}}},
@@ -39,12 +48,7 @@ func world(tb testing.TB, n int) *catalog.World {
 			Deploy:  catalog.Deploy{Kind: "mem", Run: []string{name}},
 		})
 	}
-	var c catalog.Catalog
-	w, err := c.Load(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return w
+	return s
 }
 
 // fill writes what n services run: everything in dev at place 9, prod at place 7

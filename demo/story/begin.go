@@ -111,6 +111,29 @@ func begin(s *Story) {
 		return err
 	})
 	s.ledger = ledger
+	if s.Database == nil {
+		s.NotRun("no PostgreSQL", StepTenant)
+		return
+	}
+	s.Step(StepTenant, func(ctx context.Context) (err error) {
+		if s.tenant, err = s.NewCustomer("dev"); err != nil {
+			return err
+		}
+		return errors.Join(s.tenant.Connect(ctx), s.tenant.LendSession())
+	}, s.golden)
+}
+
+// golden checks that tenant 1 has the profile that the bank's data make.
+func (s *Story) golden(ctx context.Context) error {
+	tenant, err := s.tenant.Again()
+	if err != nil {
+		return err
+	}
+	hash, err := tenant.Profile(ctx)
+	if err == nil && hash != world.GoldenProfile {
+		err = fmt.Errorf("the profile of tenant 1 has the fingerprint %s", hash)
+	}
+	return err
 }
 
 // realBuild is how long a build of affordability may take: it is not small, and its

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,6 +105,18 @@ func night(s *Story) {
 		}
 		return s.told("operators", fmt.Sprintf("dev could not be built from %.7s; %.7s runs instead", broken, good))
 	})
+
+	if s.Database == nil {
+		s.NotRun("no PostgreSQL", StepProven)
+	} else {
+		s.Step(StepProven, nil, func(ctx context.Context) error {
+			out, err := s.Command(ctx, world.Ben, "env", "status", "dev", "--json")
+			if err == nil && !bytes.Contains(out, []byte("the profile of tenant 1: GET http://127.0.0.1:")) {
+				err = errors.New("the drill of dev does not say who was asked for the profile of tenant 1")
+			}
+			return errors.Join(err, s.golden(ctx))
+		})
+	}
 
 	s.Step("nightporter env savings and env runs tell of the night", nil, func(ctx context.Context) error {
 		for _, verb := range []string{"savings", "runs"} {

@@ -72,6 +72,7 @@ type Story struct {
 	// The newest version of affordability, and what one chapter began and a
 	// later one looks at.
 	affordability change
+	tenant        *world.Customer // tenant 1 of the bank, in dev
 	traffic       *judge.Traffic
 	revoked       string // the login that was taken away meanwhile
 }

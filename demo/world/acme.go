@@ -55,7 +55,11 @@ func (w *World) configure(forge string) error {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, configuration, w.Dir, forge, Organisation, w.Sweep, w.Inbox.url)
+	asked := ""
+	if w.Database != nil {
+		asked = fmt.Sprintf(probes, w.Dir, cookieFile, GoldenProfile)
+	}
+	fmt.Fprintf(&b, configuration, w.Dir, forge, Organisation, w.Sweep, w.Inbox.url, asked)
 	if w.Database != nil {
 		b.WriteString(databases)
 	}
@@ -78,7 +82,7 @@ func (w *World) configure(forge string) error {
 }
 
 // configuration takes the folder, the forge's address, the organisation, the time
-// between sweeps and the inbox's address.
+// between sweeps, the inbox's address and what dev is asked after a night.
 const configuration = `# What acme added.
 same_user: allowed          # one machine, one user: this is a demo
 run_env: [PATH, LANG, GOCACHE, GOPROXY, GOTOOLCHAIN, GOFLAGS, GOWORK]
@@ -107,7 +111,7 @@ environments:
     timezone: Europe/London
     ready_by: "off"           # begin at seven, so that the story can say when
     first_night: act          # the first night is no rehearsal
-    cloud: {kind: process, repo: github/infra, ref: main, dir: dev}
+    cloud: {kind: process, repo: github/infra, ref: main, dir: dev}%[6]s
   preprod: {kind: staging}
   prod:    {kind: production, approval: {count: 1, from: [owner], author: reviewed, remind: [4h owner, 24h operators]}}
 pipeline: [[dev, preprod], [prod]]
@@ -116,6 +120,16 @@ notify:
   platform:  {webhook: {url: "%[5]s/platform", secret_file: %[1]s/inbox-secret}}
   operators: {webhook: {url: "%[5]s/operators", secret_file: %[1]s/inbox-secret}}
 `
+
+// probes takes the folder, the file of a header and the fingerprint of a profile:
+// a morning is good when tenant 1 finds the profile of the evening.
+const probes = `
+    probes:
+      - name: the profile of tenant 1
+        service: affordability
+        path: /v1/profiles/latest
+        header_file: %[1]s/%[2]s
+        contains: '"hash":"%[3]s"'`
 
 // service takes the name, the owner, the log of starts and the file of rates.
 const service = `  - name: %[1]s

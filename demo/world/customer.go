@@ -65,9 +65,10 @@ func (w *World) openBank(secret string) error {
 
 // Customer is somebody with a browser and an account at the bank.
 type Customer struct {
-	w       *World
-	browser *http.Client
-	public  string // affordability's address
+	w           *World
+	browser     *http.Client
+	environment string
+	public      string // affordability's address
 }
 
 // NewCustomer opens a browser that finds affordability in an environment, where it
@@ -91,10 +92,19 @@ func (w *World) NewCustomer(environment string) (*Customer, error) {
 			return dialer.DialContext(ctx, network, address)
 		},
 	}
-	return &Customer{w: w, public: "http://" + publicHost(environment), browser: &http.Client{
+	return &Customer{w: w, environment: environment, public: "http://" + publicHost(environment), browser: &http.Client{
 		Jar: jar, Timeout: 15 * time.Second, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// Again is the same customer, who finds affordability where it serves now.
+func (c *Customer) Again() (*Customer, error) {
+	again, err := c.w.NewCustomer(c.environment)
+	if err == nil {
+		again.browser.Jar = c.browser.Jar
+	}
+	return again, err
 }
 
 // portOf is where a service listens in an environment.
@@ -113,6 +123,38 @@ func (w *World) portOf(service, environment string) (int, error) {
 
 // Client is the customer's browser.
 func (c *Customer) Client() *http.Client { return c.browser }
+
+// GoldenProfile is the fingerprint of tenant 1's profile: whoever reads the same
+// bank with the same rules must get it.
+const GoldenProfile = "9eb4baa1def83b673e7731cbe42b7d0e39088cfefc4989aaf38e485e339665a0"
+
+// cookieFile holds the session of tenant 1, whose profile is asked for after each
+// rebuild of dev.
+const cookieFile = "tenant-1-cookie"
+
+// LendSession lets the porter ask for the customer's profile after a night.
+func (c *Customer) LendSession() error {
+	to, err := url.Parse(c.public)
+	if err != nil {
+		return err
+	}
+	var pairs []string
+	for _, cookie := range c.browser.Jar.Cookies(to) {
+		pairs = append(pairs, cookie.Name+"="+cookie.Value)
+	}
+	return c.w.writeSecret(cookieFile, "Cookie: "+strings.Join(pairs, "; "))
+}
+
+// Profile reads the fingerprint of the customer's profile.
+func (c *Customer) Profile(ctx context.Context) (hash string, err error) {
+	_, body, err := c.do(ctx, http.MethodGet, c.ProfileURL(), nil)
+	if err != nil {
+		return "", err
+	}
+	var a struct{ Hash string }
+	err = json.Unmarshal([]byte(body), &a)
+	return a.Hash, err
+}
 
 // ProfileURL is the page that Connect leads to.
 func (c *Customer) ProfileURL() string { return c.public + "/v1/profiles/latest" }

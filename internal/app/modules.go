@@ -68,7 +68,7 @@ func (a *App) makeModules() (err error) {
 	}
 	a.modules.environments, err = environments.New(environments.Config{
 		Gate: a.gate, Runs: a.runs, Catalog: a.catalog, Providers: p.Clouds, Source: p.Infrastructure,
-		Undeploy: dusk{a.modules.releases}, Redeploy: dawn{a.modules.releases}, Drain: drain{a.databases}, Enrol: enrol{a.databases},
+		Undeploy: dusk{a.modules.releases}, Redeploy: dawn{a.modules.releases}, Drain: drain{a.databases}, Enrol: enrol{a.databases}, Probe: probing{a},
 		Clock: a.clock, Tell: a, Page: func(name string) string { return a.page("/environments/" + name) }, Self: a.self(), Prices: a.prices, Log: a.log,
 	})
 	return err

@@ -59,6 +59,29 @@ type Environment struct {
 	// Times in which no deployment starts there, such as the holidays. Nobody can
 	// end them by command; a rollback is never frozen.
 	Freezes []Freeze `yaml:"freezes"`
+
+	// Questions to its services after each rebuild: is what came back what it
+	// was? A drill passes when all are answered right.
+	Probes []Probe `yaml:"probes"`
+}
+
+// Probe is a question to a service and what a right answer holds.
+type Probe struct {
+	// What it proves, in a few words, for the drill's record.
+	Name string `yaml:"name" jsonschema:"required"`
+
+	// Who is asked.
+	Service string `yaml:"service" jsonschema:"required"`
+
+	// The path of the GET request: `/v1/profiles/latest`.
+	Path string `yaml:"path" jsonschema:"required"`
+
+	// A header to send, such as `Cookie: session=…`. The header is a secret.
+	Header SecretRef `yaml:"header_file"`
+
+	// What the answer must hold, letter by letter. Without it every answer with a
+	// status of 2xx is right.
+	Contains string `yaml:"contains"`
 }
 
 // Freeze is a time in which no deployment to an environment starts.

@@ -36,6 +36,26 @@ func (v *validator) environments() {
 		if !localPath(e.Cloud.Dir) {
 			v.fail(at+".cloud.dir", "", "the folder must be inside the repository")
 		}
+		v.probes(at+".probes", e)
+	}
+}
+
+// probes refuses a question that nobody could answer.
+func (v *validator) probes(at string, e Environment) {
+	services := make([]string, 0, len(v.c.Services))
+	for _, s := range v.c.Services {
+		services = append(services, s.Name)
+	}
+	for i, p := range e.Probes {
+		here := catalog.At(at, i)
+		v.known(here+".service", "service", p.Service, services)
+		if !strings.HasPrefix(p.Path, "/") {
+			v.fail(here+".path", "write /"+p.Path, "%q is not a path", p.Path)
+		}
+		if e.Cloud.Kind == "" {
+			v.fail(here, "add cloud: {kind: …}", "probes are asked after a rebuild, and nothing is rebuilt without a cloud")
+		}
+		v.privateFile(here+".header_file", fileOf(p.Header))
 	}
 }
 
