@@ -107,6 +107,8 @@ type DrillStep struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 	State   string  `json:"state"`
+	// Lines are what proved it, for the step that probes: who answered what.
+	Lines []string `json:"lines,omitempty"`
 }
 
 // Night is a run of an environment, with the drill that it was, if any.
