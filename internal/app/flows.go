@@ -47,4 +47,7 @@ var shown = []string{
 	nightporter.EnvironmentClosing{}.EventName(),
 	nightporter.EnvironmentUp{}.EventName(),
 	nightporter.EnvironmentKept{}.EventName(),
+	nightporter.FindingOpened{}.EventName(),
+	nightporter.FindingFixed{}.EventName(),
+	nightporter.RiskReopened{}.EventName(),
 }

@@ -23,6 +23,7 @@ import (
 	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets"
 	"nightporter.dev/nightporter/secrets/database"
+	"nightporter.dev/nightporter/security"
 	"nightporter.dev/nightporter/services"
 	"nightporter.dev/nightporter/versions"
 )
@@ -34,10 +35,11 @@ type modules struct {
 	releases     *releases.Releases
 	environments *environments.Environments
 	services     *services.Services
+	security     *security.Security
 }
 
 // moduleMigrations are their tables.
-var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations)
+var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations)
 
 func (a *App) makeModules() (err error) {
 	p := a.providers
@@ -64,6 +66,9 @@ func (a *App) makeModules() (err error) {
 	}
 	a.modules.services, err = services.New(services.Config{Gate: a.gate, Catalog: a.catalog})
 	if err != nil {
+		return err
+	}
+	if err := a.makeSecurity(); err != nil {
 		return err
 	}
 	a.modules.environments, err = environments.New(environments.Config{
