@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 
 	"nightporter.dev/nightporter/internal/cli"
+	"nightporter.dev/nightporter/security/scan"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.4.0".
@@ -27,6 +29,15 @@ type stdio struct {
 }
 
 func run(ctx context.Context, args []string, env func(string) string, io stdio) int {
+	if len(args) > 0 && args[0] == scan.Command {
+		// The scanner's child: it must have nothing of the house, not even a
+		// command line.
+		if err := scan.Child(args[1:], io.in, io.out); err != nil {
+			fmt.Fprintln(io.err, "error:", err)
+			return 1
+		}
+		return 0
+	}
 	h := house{version: buildVersion(), io: io}
 	return cli.New(cli.Config{
 		Args: args, Stdin: io.in, Stdout: io.out, Stderr: io.err, Env: env, Version: h.version,

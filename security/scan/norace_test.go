@@ -1,0 +1,8 @@
+//go:build !race
+
+package scan_test
+
+const (
+	race   = false
+	memory = 0
+)
