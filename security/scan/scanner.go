@@ -82,6 +82,9 @@ type History func(ctx context.Context, w io.Writer) error
 func (s *Scanner) Scan(ctx context.Context, history History, found func(Hit) error) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
+	// What ends it first is what went wrong; the rest follows from that.
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	cmd := exec.CommandContext(ctx, s.cfg.Command[0], append(s.cfg.Command[1:len(s.cfg.Command):len(s.cfg.Command)], strconv.FormatUint(s.cfg.Memory, 10))...)
 	// Nothing of ours: no addresses, no tokens, not even a home.
 	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=none", "LC_ALL=C"}
@@ -103,34 +106,32 @@ func (s *Scanner) Scan(ctx context.Context, history History, found func(Hit) err
 		return Result{}, failed(err, "the scanner could not be started")
 	}
 	planted := newCanaries()
-	fed := make(chan error, 1)
+	fed := make(chan struct{})
 	go func() {
-		err := s.feed(ctx, in, history, planted)
-		if err != nil {
-			cancel() // the child must not take the end of its input for the end of the history
+		// The child must not take the end of its input for the end of the
+		// history: it ends before its input does.
+		if err := s.feed(ctx, in, history, planted); err != nil {
+			end(err)
 		}
 		in.Close()
-		fed <- err
+		close(fed)
 	}()
-	r, readErr := s.read(out, planted, found)
-	if readErr != nil {
-		cancel()
+	r, err := s.read(out, planted, found)
+	if err != nil {
+		end(&childError{err})
 	}
-	feedErr := <-fed
-	waitErr := cmd.Wait()
-	switch {
-	case feedErr != nil && !errors.Is(feedErr, syscall.EPIPE):
-		// git's own failure says more than what it did to the child.
-		return r, failed(feedErr, "the history could not be read to its end")
-	case readErr != nil:
-		if waitErr != nil && errors.Is(readErr, errNoEnd) {
-			readErr = fmt.Errorf("%w: %w: %s", readErr, waitErr, stderr.String())
-		}
-		return r, failed(readErr, "the scanner did not finish")
-	case waitErr != nil:
-		return r, failed(fmt.Errorf("%w: %s", waitErr, stderr.String()), "the scanner did not finish")
-	case feedErr != nil:
-		return r, failed(feedErr, "the scanner did not finish")
+	<-fed
+	err = cmd.Wait()
+	var ofChild *childError
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &ofChild) && errors.Is(cause, errNoEnd) && err != nil:
+		return r, failed(fmt.Errorf("%w: %s", err, stderr.String()), "the scanner did not finish")
+	case errors.As(cause, &ofChild), errors.Is(cause, context.DeadlineExceeded):
+		return r, failed(cause, "the scanner did not finish")
+	case cause != nil:
+		return r, failed(cause, "the history could not be read to its end")
+	case err != nil:
+		return r, failed(fmt.Errorf("%w: %s", err, stderr.String()), "the scanner did not finish")
 	case r.Rules != s.rules:
 		return r, failed(nil, "the scanner has %d rules, not %d", r.Rules, s.rules)
 	case len(planted.left) > 0:
@@ -147,15 +148,25 @@ func failed(cause error, format string, args ...any) error {
 	return nightporter.Wrap(cause, nightporter.Unavailable, format, args...)
 }
 
+// childError is what went wrong on the child's side.
+type childError struct{ err error }
+
+func (e *childError) Error() string { return e.err.Error() }
+func (e *childError) Unwrap() error { return e.err }
+
 // feed writes the history between two planted ones.
 func (s *Scanner) feed(ctx context.Context, in io.Writer, history History, planted *canaries) error {
-	if _, err := io.WriteString(in, planted.before); err != nil {
-		return err
+	w := &bounded{w: in, left: s.cfg.MaxBytes}
+	_, err := io.WriteString(w, planted.before)
+	if err == nil {
+		err = history(ctx, w)
 	}
-	if err := history(ctx, &bounded{w: in, left: s.cfg.MaxBytes}); err != nil {
-		return err
+	if err == nil {
+		_, err = io.WriteString(w, planted.behind)
 	}
-	_, err := io.WriteString(in, planted.behind)
+	if w.gone {
+		return &childError{errNoEnd} // git only noticed
+	}
 	return err
 }
 
@@ -229,13 +240,16 @@ func (c *canaries) take(secret string) bool {
 type bounded struct {
 	w    io.Writer
 	left int64
+	gone bool // nobody reads any more
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
 	if b.left -= int64(len(p)); b.left < 0 {
 		return 0, errors.New("there is more of it than may be read")
 	}
-	return b.w.Write(p)
+	n, err := b.w.Write(p)
+	b.gone = b.gone || err != nil
+	return n, err
 }
 
 // start keeps the beginning of what a process says: a Go program that dies names
