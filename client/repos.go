@@ -49,7 +49,9 @@ type RepoPlan struct {
 	Notes  []string       `json:"notes,omitempty"`
 	Counts map[string]int `json:"counts"` // rules by state
 	Only   string         `json:"only,omitempty"`
-	Run    string         `json:"run,omitempty"` // of its apply
+	Rules  []string       `json:"rules,omitempty"`  // those that writes are kept to; empty means all
+	Undoes string         `json:"undoes,omitempty"` // the plan that it takes back
+	Run    string         `json:"run,omitempty"`    // of its apply
 }
 
 // PlannedRepo is one repository of a plan.
@@ -132,6 +134,51 @@ func (c *Client) ApplyRepos(ctx context.Context, plan string) (run string, err e
 	}
 	err = c.call(ctx, http.MethodPost, "/api/repos/plans/"+escape(plan)+"/apply", nil, struct{}{}, &out)
 	return out.Run, err
+}
+
+// UndoRepos plans what takes back the writes that an apply of a plan made. It
+// changes nothing. Errors: conflict when nothing of the plan was made.
+func (c *Client) UndoRepos(ctx context.Context, plan string) (*RepoPlan, error) {
+	ctx, cancel := context.WithTimeout(ctx, surveyTimeout)
+	defer cancel()
+	var p RepoPlan
+	if err := c.call(ctx, http.MethodPost, "/api/repos/plans/"+escape(plan)+"/undo", nil, struct{}{}, &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// PlanSummary is a plan in a list.
+type PlanSummary struct {
+	ID      string    `json:"id"`
+	Forge   string    `json:"forge"`
+	MadeAt  time.Time `json:"made_at"`
+	Only    string    `json:"only,omitempty"`
+	Rules   []string  `json:"rules,omitempty"` // those that it was kept to
+	Undoes  string    `json:"undoes,omitempty"`
+	Run     string    `json:"run,omitempty"` // of its apply
+	Price   PlanPrice `json:"price"`
+	Applied int       `json:"applied"` // writes that were made
+}
+
+// RepoPlans lists the plans, newest first.
+func (c *Client) RepoPlans(ctx context.Context, limit int) iter.Seq2[PlanSummary, error] {
+	return pages[PlanSummary](ctx, c, "/api/repos/plans", nil, limit)
+}
+
+// RepoChange is one entry of a repository's history.
+type RepoChange struct {
+	Rule  string    `json:"rule"`
+	At    time.Time `json:"at"`
+	State string    `json:"state"`
+	Was   string    `json:"was,omitempty"` // the state before
+	Have  string    `json:"have,omitempty"`
+	Who   string    `json:"who,omitempty"` // a forge login
+}
+
+// RepoHistory lists what became of a repository's rules, newest first.
+func (c *Client) RepoHistory(ctx context.Context, repo nightporter.Repo, limit int) iter.Seq2[RepoChange, error] {
+	return pages[RepoChange](ctx, c, "/api/repos/"+escape(repo.Forge)+"/"+escape(repo.Name)+"/history", nil, limit)
 }
 
 // AdoptRepos writes down the standard that most repositories have already.

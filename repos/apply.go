@@ -135,7 +135,7 @@ func (l looker) Observe(ctx context.Context, t run.Task, _ string) (run.Observat
 	if err := t.Decode(&in); err != nil {
 		return run.Observation{}, err
 	}
-	fresh, err := l.r.compare(ctx, in.Forge, "")
+	fresh, err := l.r.again(ctx, in.Plan)
 	if err != nil {
 		if o, ok := l.r.limited(err); ok {
 			return o, nil

@@ -68,26 +68,11 @@ func (r *Repos) rules(name string) (*standard.Standard, error) {
 
 // compare surveys a forge and compares it with the standard. It keeps nothing.
 func (r *Repos) compare(ctx context.Context, name, only string) (*standard.Plan, error) {
-	name, g, err := r.governor(name)
+	l, err := r.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := r.rules(name)
-	if err != nil {
-		return nil, err
-	}
-	survey, err := g.Survey(ctx, rules.Wants())
-	if err != nil {
-		return nil, fmt.Errorf("survey %s: %w", name, err)
-	}
-	in := standard.Input{Survey: survey, Now: r.cfg.Now(), Only: only}
-	if in.Hooked, err = r.hooked(ctx, name); err != nil {
-		return nil, err
-	}
-	if in.Who, err = r.culprits(ctx, name); err != nil {
-		return nil, err
-	}
-	return rules.Make(in)
+	return l.plan(only, nil)
 }
 
 // Plan surveys a forge, compares it with the standard and keeps the plan. Only is
@@ -412,17 +397,24 @@ func (r *Repos) Conform(ctx context.Context, name string) {
 	if err == nil && rules.Empty() {
 		return
 	}
-	var p *standard.Plan
+	var seen *look
 	if err == nil {
-		p, err = r.compare(ctx, name, "")
+		seen, err = r.look(ctx, name)
+	}
+	var p, right *standard.Plan
+	if err == nil {
+		p, err = seen.plan("", nil)
 	}
 	if err == nil {
 		err = r.observe(ctx, p)
 	}
-	if err == nil && len(r.enforced(p).Writes) > 0 && r.cfg.Runs != nil {
-		kept := r.enforced(p)
-		if err = r.keep(ctx, kept, ""); err == nil {
-			_, err = r.Apply(ctx, kept.ID)
+	only, any := r.enforced()
+	if err == nil && any && r.cfg.Runs != nil {
+		right, err = seen.plan("", only)
+	}
+	if err == nil && right != nil && len(right.Writes) > 0 {
+		if err = r.keep(ctx, right, ""); err == nil {
+			_, err = r.Apply(ctx, right.ID)
 		}
 		if nightporter.CodeOf(err) == nightporter.Conflict {
 			err = nil // an apply is under way
@@ -434,17 +426,4 @@ func (r *Repos) Conform(ctx context.Context, name string) {
 			r.cfg.Log.ErrorContext(ctx, "note a look", "forge", name, "error", err)
 		}
 	}
-}
-
-// enforced is the part of a plan that is put right without being asked. A write
-// that is for several rules is made when all of them are enforced.
-func (r *Repos) enforced(p *standard.Plan) *standard.Plan {
-	out := *p
-	out.Writes = nil
-	for _, w := range p.Writes {
-		if !slices.ContainsFunc(w.For, func(rule standard.Rule) bool { return !r.cfg.Enforce(rule) }) {
-			out.Writes = append(out.Writes, w)
-		}
-	}
-	return &out
 }

@@ -211,6 +211,15 @@ func (r *Repos) conformRoutes() []httpapi.Route {
 			Summary: "Make a plan's writes", Response: accepted{}, Handler: r.postApply,
 		},
 		{
+			Method: http.MethodGet, Pattern: "/api/repos/plans", Action: httpapi.Does("repo.plan.list", nightporter.List, "api/repos/plans"),
+			Summary: "Plans, newest first", Response: httpapi.List[PlanSummary]{}, Handler: r.getPlans,
+		},
+		{
+			Method: http.MethodPost, Pattern: "/api/repos/plans/{id}/undo",
+			Action:  httpapi.DoesTo("repo.undo", nightporter.Update, "api/repos/plans/{id}/undo", "plan", "id"),
+			Summary: "Plan what takes back the writes that an apply of this plan made", Response: KeptPlan{}, Timeout: surveyTime, Handler: r.postUndo,
+		},
+		{
 			Method: http.MethodPost, Pattern: "/api/repos/adopt", Action: httpapi.Does("repo.adopt", nightporter.Update, "api/repos/adopt"),
 			Summary: "Write down the standard that most repositories have already", Request: planBody{}, Response: standard.Adoption{},
 			Timeout: surveyTime, Handler: r.postAdopt,
@@ -256,11 +265,45 @@ func (r *Repos) postPlan(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	kept := KeptPlan{Plan: *p, Only: in.Only, Writes: []PlannedWrite{}}
+	return httpapi.WriteJSON(w, http.StatusOK, pending(p, in.Only))
+}
+
+// pending is a plan that was made just now.
+func pending(p *standard.Plan, only string) KeptPlan {
+	kept := KeptPlan{Plan: *p, Only: only, Writes: []PlannedWrite{}}
 	for _, write := range p.Writes {
 		kept.Writes = append(kept.Writes, PlannedWrite{Write: write, State: Pending})
 	}
-	return httpapi.WriteJSON(w, http.StatusOK, kept)
+	return kept
+}
+
+func (r *Repos) getPlans(w http.ResponseWriter, req *http.Request) error {
+	page, err := httpapi.ReadPage(req)
+	if err != nil {
+		return err
+	}
+	var list []PlanSummary
+	action, resource := httpapi.ActionFrom(req.Context())
+	err = r.cfg.Gate.View(req.Context(), action, resource, func(tx *store.Tx) (err error) {
+		list, err = Plans(req.Context(), tx, page.After, page.Limit+1)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteList(w, page, list, func(p PlanSummary) string { return p.ID })
+}
+
+func (r *Repos) postUndo(w http.ResponseWriter, req *http.Request) error {
+	action, resource := httpapi.ActionFrom(req.Context())
+	if err := r.cfg.Gate.Authorise(req.Context(), action, resource); err != nil {
+		return err
+	}
+	p, err := r.Undo(req.Context(), req.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, pending(p, ""))
 }
 
 func (r *Repos) getPlan(w http.ResponseWriter, req *http.Request) error {

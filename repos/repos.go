@@ -58,7 +58,7 @@ type Config struct {
 	// means that nothing is asked of them.
 	Standard func() config.Repos
 	// Enforce says whether the hourly look puts a rule right by itself. nil
-	// means what the configuration's mode says.
+	// means what the configuration says: its mode, or the rule by name.
 	Enforce func(standard.Rule) bool
 	// Apps are the ids of our own Apps, by forge: our checks are pinned to
 	// them. A missing one pins nothing.
@@ -194,7 +194,7 @@ func New(cfg Config) (*Repos, error) {
 		cfg.Pace = standard.Pace
 	}
 	if cfg.Enforce == nil {
-		cfg.Enforce = func(standard.Rule) bool { return cfg.Standard != nil && cfg.Standard().Mode == "enforce" }
+		cfg.Enforce = func(rule standard.Rule) bool { return cfg.Standard != nil && cfg.Standard().Enforces(string(rule)) }
 	}
 	r := &Repos{
 		cfg: cfg, wake: make(chan struct{}, 1), asked: map[nightporter.Repo]bool{}, refused: map[string]int64{}, touched: map[string]bool{},

@@ -275,7 +275,7 @@ func happened(ctx context.Context, g forge.Governor, w *standard.Write, seen map
 	}
 	switch {
 	case w.Settings != nil:
-		return satisfied(s, *w.Settings), nil
+		return standard.Satisfies(s, *w.Settings), nil
 	case w.Label != nil:
 		i := slices.IndexFunc(s.Labels, func(l forge.Label) bool { return strings.EqualFold(l.Name, w.Label.Label.Name) })
 		if w.Label.Remove || i < 0 {
@@ -295,13 +295,4 @@ func setHappened(sets []forge.Ruleset, w *standard.Write) bool {
 	w.Rules.ID = sets[i].ID
 	return !w.Delete && sets[i].Demands.Equal(w.Rules.Demands) &&
 		slices.Equal(sets[i].Include, w.Rules.Include) && slices.Equal(sets[i].Exclude, w.Rules.Exclude)
-}
-
-// satisfied says whether a repository is as a patch wants it.
-func satisfied(s forge.Settings, p forge.Patch) bool {
-	is := func(have bool, want *bool) bool { return want == nil || have == *want }
-	says := func(have string, want *string) bool { return want == nil || have == *want }
-	return is(s.Wiki, p.Wiki) && is(s.Issues, p.Issues) && is(s.Projects, p.Projects) && is(s.DeleteBranchOnMerge, p.DeleteBranchOnMerge) &&
-		says(s.SquashTitle, p.SquashTitle) && says(s.SquashMessage, p.SquashMessage) && says(s.DefaultBranch, p.DefaultBranch) &&
-		(p.MergeMethods == nil || slices.Equal(s.MergeMethods, p.MergeMethods))
 }

@@ -16,8 +16,9 @@ func (c *CLI) repoCommands() *cobra.Command {
 	return noun("repo", "Every repository the same, with a plan and a price", `  nightporter repo list
   nightporter repo plan
   nightporter repo apply
+  nightporter repo undo
   nightporter repo adopt`,
-		c.repoList(), c.repoPlan(), c.repoApply(), c.repoExceptions(), c.repoAdopt(), c.repoForges())
+		c.repoList(), c.repoPlan(), c.repoApply(), c.repoUndo(), c.repoPlans(), c.repoHistory(), c.repoExceptions(), c.repoAdopt(), c.repoForges())
 }
 
 func (c *CLI) repoForges() *cobra.Command {
@@ -325,25 +326,30 @@ func (c *CLI) repoApply() *cobra.Command {
 			if !k.yes && c.canAsk() {
 				c.printPlan(p)
 			}
-			err = c.agree(k, fmt.Sprintf("This makes %s on %s, about %s.", several(p.Price.Changes, "change", "changes"), p.Forge, clockwise(time.Duration(p.Price.Duration))))
-			if err != nil {
-				return err
-			}
-			id, err := api.ApplyRepos(cmd.Context(), p.ID)
-			if err != nil {
-				return err
-			}
-			if wait.detach {
-				c.printf("%s\n", clean(id))
-				return nil
-			}
-			return c.followApply(cmd.Context(), api, id, wait.timeout)
+			return c.applyPlan(cmd.Context(), api, p, k, wait)
 		},
 	}
 	f.flags(cmd)
 	k.flag(cmd)
 	wait.flags(cmd)
 	return cmd
+}
+
+// applyPlan asks, applies and follows.
+func (c *CLI) applyPlan(ctx context.Context, api *client.Client, p *client.RepoPlan, k consent, wait patience) error {
+	err := c.agree(k, fmt.Sprintf("This makes %s on %s, about %s.", several(p.Price.Changes, "change", "changes"), p.Forge, clockwise(time.Duration(p.Price.Duration))))
+	if err != nil {
+		return err
+	}
+	id, err := api.ApplyRepos(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	if wait.detach {
+		c.printf("%s\n", clean(id))
+		return nil
+	}
+	return c.followApply(ctx, api, id, wait.timeout)
 }
 
 // followApply follows an apply until it is over or waits for the forge's quota,

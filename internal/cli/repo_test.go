@@ -23,6 +23,17 @@ const planJSON = `{"id":"plan_1","forge":"github","made_at":"2026-11-23T12:00:00
 
 const sameJSON = `{"id":"plan_2","forge":"github","made_at":"2026-11-23T12:00:00Z","survey":{"requests":1,"points":1},"counts":{"ok":1},"price":{"changes":0,"requests":0,"duration":"0s"},"repos":[{"repo":"cards","cells":[{"rule":"wiki","state":"ok"}]}],"writes":[]}`
 
+const plansJSON = `{"items":[{"id":"plan_3","forge":"github","made_at":"2026-11-23T11:58:00Z","undoes":"plan_1","price":{"changes":3,"requests":3,"duration":"3s"},"applied":0},
+{"id":"plan_2","forge":"github","made_at":"2026-11-23T11:00:00Z","rules":["labels","wiki"],"run":"run_2","price":{"changes":1,"requests":1,"duration":"1s"},"applied":1},
+{"id":"plan_1","forge":"github","made_at":"2026-11-23T10:00:00Z","only":"ledger","run":"run_1","price":{"changes":3,"requests":3,"duration":"3s"},"applied":3}]}`
+
+const historyJSON = `{"items":[{"rule":"labels","at":"2026-11-23T11:00:00Z","state":"drift","was":"ok","have":"bug","who":"mallory-gh"},
+{"rule":"labels","at":"2026-11-22T11:00:00Z","state":"ok","was":"drift","have":"major #b60205"},{"rule":"labels","at":"2026-11-21T11:00:00Z","state":"drift"}]}`
+
+const undoJSON = `{"id":"plan_4","forge":"github","made_at":"2026-11-23T12:00:00Z","undoes":"plan_1","survey":{"requests":2,"points":4},"counts":{"drift":1},"price":{"changes":2,"requests":2,"duration":"2s"},
+"notes":["cards: it was changed since: set wiki stays"],"repos":[{"repo":"ledger","cells":[{"rule":"wiki","state":"drift","have":"off","want":"on"}]}],
+"writes":[{"n":1,"repo":"ledger","for":["wiki"],"state":"pending"},{"n":2,"for":["required_reviews"],"state":"pending"}]}`
+
 func run1(state, step, message string) string {
 	return `{"id":"run_1","kind":"repos.apply","state":"` + state + `","created_at":"2026-11-23T12:00:00Z","steps":[{"n":0,"name":"writes 1 to 3 of 3","state":"` + step + `","message":"` + message + `"}]}`
 }
@@ -38,10 +49,13 @@ func TestRepoReads(t *testing.T) {
 		{"repo-exceptions", "repo exceptions", 0},
 		{"repo-plan", "repo plan", 3},
 		{"repo-adopt", "repo adopt", 0},
+		{"repo-plans", "repo plans", 0},
+		{"repo-history", "repo history github/ledger", 0},
 	} {
 		for name, s := range map[string]screen{"piped": piped, "terminal": onScreen, "json": piped} {
 			p := newPorter(t).says("GET /api/repos?limit=1000", 200, reposJSON).says("POST /api/repos/plan", 200, planJSON).
 				says("POST /api/repos/adopt", 200, `{"yaml":"repos:\n  mode: report\n","looked":12,"exceptions":1}`)
+			p.says("GET /api/repos/plans?limit=20", 200, plansJSON).says("GET /api/repos/github/ledger/history?limit=50", 200, historyJSON)
 			args := strings.Fields(tt.command)
 			if name == "json" {
 				args = append(args, "--json")
@@ -111,4 +125,21 @@ func TestRepoApply(t *testing.T) {
 			t.Errorf("got exit %d: %q", got.code, got.stdout)
 		}
 	})
+}
+
+func TestAnUndoShowsTheWayBackAndAppliesIt(t *testing.T) {
+	t.Parallel()
+	p := newPorter(t).says("POST /api/repos/plans/plan_1/undo", 200, undoJSON).says("POST /api/repos/plans/plan_4/apply", 202, `{"run":"run_1"}`).
+		says("GET /api/runs/run_1", 200, run1("succeeded", "succeeded", "2 writes made"))
+	if got := p.run(piped, cli.Config{}, "repo", "undo", "plan_1"); got.code == 0 {
+		t.Errorf("without a terminal and --yes it must refuse: %+v", got)
+	}
+	if got := p.run(piped, cli.Config{}, "repo", "undo", "plan_1", "--yes"); got.code != 0 || !strings.Contains(got.stdout, "2 writes made") {
+		t.Errorf("got exit %d, %q, %q", got.code, got.stdout, got.stderr)
+	}
+	nothing := strings.Replace(undoJSON, `{"n":1,"repo":"ledger","for":["wiki"],"state":"pending"},{"n":2,"for":["required_reviews"],"state":"pending"}`, "", 1)
+	p = newPorter(t).says("POST /api/repos/plans/plan_1/undo", 200, nothing)
+	if got := p.run(piped, cli.Config{}, "repo", "undo", "plan_1"); got.code != 0 || !strings.Contains(got.stderr, "changed since") || !strings.Contains(got.stderr, "nothing to take back") {
+		t.Errorf("got exit %d, %q, %q", got.code, got.stdout, got.stderr)
+	}
 }

@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Repos is what all repositories have in common, and where they may differ.
 type Repos struct {
 	// The settings of every repository.
@@ -13,6 +15,15 @@ type Repos struct {
 
 	// `report` shows what differs; `enforce` also puts it right each hour.
 	Mode string `yaml:"mode" jsonschema:"enum=report,enum=enforce,default=report"`
+
+	// Rules that are put right each hour although the mode is `report`:
+	// `[labels, signed_commits]`.
+	Enforce []string `yaml:"enforce"`
+}
+
+// Enforces says whether a rule is put right without anybody asking.
+func (r Repos) Enforces(rule string) bool {
+	return r.Mode == "enforce" || slices.Contains(r.Enforce, rule)
 }
 
 // Standard is a set of repository settings. What is left out is not looked at.

@@ -207,7 +207,7 @@ func operatorRules() []section {
 		{"Run every environment.", append(
 			rules(press, "api/environments/+/up", "api/environments/+/down"),
 			rules(manage, "api/environments/+/keep")...)},
-		{"Keep repositories alike.", rules(canCreate|press, "api/repos/plan", "api/repos/plans/+/apply", "api/repos/adopt")},
+		{"Keep repositories alike.", rules(canCreate|press, "api/repos/plan", "api/repos/plans/+/apply", "api/repos/plans/+/undo", "api/repos/adopt")},
 		{"Look after leases, workspaces and findings.", append(append(
 			rules(press, "sys/leases/revoke"),
 			bundleRule{"sys/leases/lookup/*", canList | canSudo},

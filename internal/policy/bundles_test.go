@@ -64,6 +64,7 @@ func productActions() []struct {
 		{do("update", "api/runs/7/cancel"), "operator"},
 		{do("create", "api/repos/plan"), "operator"},
 		{do("update", "api/repos/plans/p1/apply"), "operator"},
+		{do("update", "api/repos/plans/p1/undo"), "operator"},
 		{do("update", "sys/leases/revoke"), "operator"},
 		{sudo, "operator"},
 		{do("update", "api/policies/dev"), ""},

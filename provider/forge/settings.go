@@ -34,7 +34,8 @@ type Governor interface {
 	// for one that was made; err is about the request, and then nothing is
 	// known of any change.
 	ChangeLabels(ctx context.Context, changes []LabelChange) (each []error, err error)
-	// GrantTeams gives up to [MaxBatch] permissions, with errors as above.
+	// GrantTeams gives up to [MaxBatch] permissions, with errors as above. One
+	// of "" takes the team's access away; what is not there is no error.
 	GrantTeams(ctx context.Context, grants []Grant) (each []error, err error)
 	// PutRules makes a set of branch rules, or replaces the one with r.ID.
 	PutRules(ctx context.Context, r Ruleset) error
@@ -276,13 +277,13 @@ type LabelChange struct {
 	Remove bool   `json:"remove,omitempty"`
 }
 
-// Grant gives a team a permission, whatever it had.
+// Grant gives a team a permission, whatever it had, or takes it away.
 type Grant struct {
 	Repo       string     `json:"repo"`
 	RepoID     string     `json:"repo_id"`
 	Team       string     `json:"team"` // slug
 	TeamID     string     `json:"team_id"`
-	Permission Permission `json:"permission"`
+	Permission Permission `json:"permission"` // "" takes it away
 }
 
 // PartialError: a look at everything did not show everything. Nobody may decide

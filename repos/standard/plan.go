@@ -23,6 +23,10 @@ type Plan struct {
 	Survey forge.Cost    `json:"survey"`
 	Notes  []string      `json:"notes,omitempty"`
 	Counts map[State]int `json:"counts"`
+	// Rules are those that writes are kept to; empty means all.
+	Rules []Rule `json:"rules,omitempty"`
+	// Undoes is the plan whose writes this one takes back; "" for none.
+	Undoes string `json:"undoes,omitempty"`
 }
 
 // RepoPlan is one repository's rules.
@@ -78,7 +82,20 @@ type Input struct {
 	Who func(repo string, rule Rule) (login string, at time.Time)
 	// Only keeps to one rule or one repository, by name; "" means all.
 	Only string
+	// Rules keeps the writes, and nothing else, to these; nil means all.
+	Rules []Rule
 }
+
+// fixes says whether a rule may be put right.
+func (in Input) fixes(rule Rule) bool {
+	if in.Rules != nil && !slices.Contains(in.Rules, rule) {
+		return false
+	}
+	return !slices.Contains(Rules, Rule(in.Only)) || Rule(in.Only) == rule
+}
+
+// fixesBranch says whether any rule of the branch may be put right.
+func (in Input) fixesBranch() bool { return slices.ContainsFunc(branchRules, in.fixes) }
 
 // Make compares a survey with the standard. The error is invalid when the
 // standard names a team that the forge does not have: nothing may be written
@@ -89,6 +106,7 @@ func (s *Standard) Make(in Input) (*Plan, error) {
 	}
 	p := &Plan{
 		Forge: s.world.Forge, MadeAt: in.Now.UTC(), Survey: in.Survey.Cost, Repos: []RepoPlan{}, Writes: []Write{}, Counts: map[State]int{},
+		Rules: in.Rules,
 	}
 	if why := in.Survey.OrganisationRules.Why; why != "" && !in.Survey.OrganisationRules.Yes {
 		p.Notes = append(p.Notes, "branch rules are set for each repository: "+why)
@@ -108,13 +126,17 @@ func (s *Standard) Make(in Input) (*Plan, error) {
 			continue
 		}
 		verdicts := s.judge(e, r, in.Survey, in.Hooked)
-		b := branch{repo: r, want: s.demands(e)}
+		b, own := branch{repo: r, want: s.demands(e)}, ownDemands(r)
 		w := repoWrites{repo: r}
 		for i := range verdicts {
 			v := &verdicts[i]
 			s.except(v, r.Name, in.Now)
 			if s.excused(v.Rule, r.Name, in.Now) {
 				b.want = without(b.want, v.Rule)
+			}
+			if !in.fixes(v.Rule) {
+				// What is only reported stays as our own set has it now.
+				b.want = as(b.want, own, v.Rule)
 			}
 			if partOf(v.Rule) == forge.PartRules && v.State == Unknown {
 				b.unknown = true
@@ -127,20 +149,23 @@ func (s *Standard) Make(in Input) (*Plan, error) {
 			}
 			p.Counts[v.State]++
 			rp.Cells = append(rp.Cells, v.Cell)
-			if v.State == Drift {
+			if v.State == Drift && in.fixes(v.Rule) {
 				w.add(v)
 				b.lacks = b.lacks || v.rules
 			}
 		}
+		b.want = plausible(b.want)
 		branches = append(branches, b)
 		p.Writes = append(p.Writes, w.writes()...)
 		if len(rp.Cells) > 0 || in.Only == "" {
 			p.Repos = append(p.Repos, rp)
 		}
 	}
-	if in.Only == "" || s.isBranchRule(in.Only) {
+	switch {
+	case !in.fixesBranch():
+	case in.Only == "" || s.isBranchRule(in.Only):
 		p.Writes = append(p.Writes, ruleWrites(in.Survey, branches)...)
-	} else {
+	default:
 		p.Writes = append(p.Writes, ruleWritesOf(in.Survey, branches, in.Only)...)
 	}
 	Sort(p.Writes)

@@ -137,6 +137,12 @@ func New(cfg config.Repos, world World) (*Standard, error) {
 			return nil, err
 		}
 	}
+	for i, rule := range cfg.Enforce {
+		if !slices.Contains(Rules, Rule(rule)) {
+			return nil, nightporter.E(nightporter.Invalid, "repos.enforce[%d]: there is no rule %q", i, rule).
+				WithHint("rules are named like the settings: %s", join(Rules))
+		}
+	}
 	for i, e := range cfg.Exceptions {
 		if !slices.Contains(Rules, Rule(e.Rule)) {
 			return nil, nightporter.E(nightporter.Invalid, "repos.exceptions[%d]: there is no rule %q", i, e.Rule).

@@ -33,6 +33,10 @@ type Undo struct {
 	Rules      *forge.Ruleset   `json:"rules,omitempty"`
 }
 
+// revokes says whether it takes a team's access away, which no forge does for
+// many in one request.
+func (w Write) revokes() bool { return w.Grant != nil && w.Grant.Permission == "" }
+
 // Kind says what a write changes.
 func (w Write) Kind() string {
 	switch {
@@ -57,6 +61,8 @@ func (w Write) Text() string {
 		return "correct label " + w.Label.Label.Name
 	case w.Label != nil:
 		return "make label " + w.Label.Label.Name
+	case w.revokes():
+		return "take " + w.Grant.Team + "'s access away"
 	case w.Grant != nil:
 		return "give " + w.Grant.Team + " " + string(w.Grant.Permission)
 	case w.Delete:
@@ -118,8 +124,8 @@ func Batches(writes []Write) []Span {
 	var out []Span
 	for i := 0; i < len(writes); {
 		end := i + 1
-		if kind := writes[i].Kind(); kind == "label" || kind == "team" {
-			for end < len(writes) && writes[end].Kind() == kind && end-i < forge.MaxBatch {
+		if kind := writes[i].Kind(); (kind == "label" || kind == "team") && !writes[i].revokes() {
+			for end < len(writes) && writes[end].Kind() == kind && !writes[end].revokes() && end-i < forge.MaxBatch {
 				end++
 			}
 		}
@@ -168,7 +174,17 @@ func (s *Standard) demands(e Effective) forge.Demands {
 	d.UpToDate = w.UpToDate != nil && *w.UpToDate
 	d.LinearHistory = w.LinearHistory != nil && *w.LinearHistory
 	d.SignedCommits = w.SignedCommits != nil && *w.SignedCommits
-	return plausible(d)
+	return d
+}
+
+// ownDemands are what our own sets demand in a repository now.
+func ownDemands(r forge.Settings) (d forge.Demands) {
+	for _, set := range r.Rules {
+		if ours(set) {
+			d = d.And(set.Demands)
+		}
+	}
+	return d
 }
 
 // plausible drops what a forge takes no notice of: there is nothing to be up to
@@ -179,20 +195,23 @@ func plausible(d forge.Demands) forge.Demands {
 }
 
 // without is what is left of demands when one may be missing.
-func without(d forge.Demands, rule Rule) forge.Demands {
+func without(d forge.Demands, rule Rule) forge.Demands { return as(d, forge.Demands{}, rule) }
+
+// as is demands with one of them as others have it.
+func as(d, others forge.Demands, rule Rule) forge.Demands {
 	switch rule {
 	case RequiredReviews:
-		d.Reviews = 0
+		d.Reviews = others.Reviews
 	case RequiredChecks:
-		d.Checks = nil
+		d.Checks = others.Checks
 	case UpToDate:
-		d.UpToDate = false
+		d.UpToDate = others.UpToDate
 	case LinearHistory:
-		d.LinearHistory = false
+		d.LinearHistory = others.LinearHistory
 	case SignedCommits:
-		d.SignedCommits = false
+		d.SignedCommits = others.SignedCommits
 	}
-	return plausible(d)
+	return d
 }
 
 // ownName begins the names of our sets of rules.

@@ -108,6 +108,16 @@ var settingsTests = []test{
 		if diff := cmp.Diff(map[string]forge.Permission{"payments": forge.Write}, surveyed(t, g, "ledger").Teams); diff != "" {
 			t.Errorf("grants (-want +got):\n%s", diff)
 		}
+		away := grant
+		away.Permission = ""
+		for range 2 { // what is not there any more is no error
+			each, err = g.GrantTeams(t.Context(), []forge.Grant{away})
+			no(t, err)
+			no(t, each[0])
+		}
+		if got := surveyed(t, g, "ledger").Teams; len(got) != 0 {
+			t.Errorf("taken away, and still granted: %v", got)
+		}
 	})},
 	{"branch rules of the organisation, of a repository and classic ones add up", governs(func(t *testing.T, h Harness, g forge.Governor) {
 		h.World.AddRepo(t, "ledger")

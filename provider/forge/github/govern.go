@@ -85,8 +85,12 @@ func (f *Forge) ChangeLabels(ctx context.Context, changes []forge.LabelChange) (
 	return m.run(ctx, f, "set labels")
 }
 
-// GrantTeams implements [forge.Governor].
+// GrantTeams implements [forge.Governor]. GraphQL has no mutation that takes a
+// team's access away, so that is a request of its own for each.
 func (f *Forge) GrantTeams(ctx context.Context, grants []forge.Grant) ([]error, error) {
+	if i := slices.IndexFunc(grants, func(g forge.Grant) bool { return g.Permission == "" }); i >= 0 {
+		return f.grantOneByOne(ctx, grants)
+	}
 	m := mutations{}
 	for _, g := range grants {
 		m.add("updateTeamsRepository", "UpdateTeamsRepositoryInput", "give "+g.Team+" "+string(g.Permission)+" on "+g.Repo, "repository "+g.Repo, map[string]any{
@@ -94,6 +98,27 @@ func (f *Forge) GrantTeams(ctx context.Context, grants []forge.Grant) ([]error, 
 		})
 	}
 	return m.run(ctx, f, "give teams permissions")
+}
+
+// grantOneByOne keeps the order, with which a later grant wins over an earlier.
+func (f *Forge) grantOneByOne(ctx context.Context, grants []forge.Grant) ([]error, error) {
+	each := make([]error, len(grants))
+	for i, g := range grants {
+		if g.Permission != "" {
+			one, err := f.GrantTeams(ctx, grants[i:i+1])
+			if err != nil {
+				return nil, err
+			}
+			each[i] = one[0]
+			continue
+		}
+		org := url.PathEscape(f.cfg.Organisation)
+		_, err := f.send(ctx, http.MethodDelete, "orgs/"+org+"/teams/"+url.PathEscape(g.Team)+"/"+f.repoPath(g.Repo), nil, nil)
+		if err != nil && !is404(err) {
+			each[i] = f.fail(ctx, "take "+g.Team+"'s access to "+g.Repo+" away", "repository "+g.Repo, err)
+		}
+	}
+	return each, nil
 }
 
 // mutations is a document of many changes.

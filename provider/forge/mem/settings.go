@@ -219,6 +219,9 @@ func (f *Forge) GrantTeams(ctx context.Context, grants []forge.Grant) (each []er
 			each = append(each, &forge.NotFoundError{What: "team " + g.Team})
 		case r.archived:
 			each = append(each, readOnly("give "+g.Team+" access to "+g.Repo))
+		case g.Permission == "":
+			delete(r.settings.Teams, g.Team)
+			each = append(each, nil)
 		default:
 			r.settings.Teams[g.Team] = g.Permission
 			each = append(each, nil)

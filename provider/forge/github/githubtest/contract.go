@@ -293,7 +293,7 @@ func spoken(path string) bool {
 		"/_webhooks/label-", "/_webhooks/team-added-to-repository", "/_webhooks/repository-edited", "/_webhooks/repository-renamed",
 		"/orgs/{org}/rulesets", "/orgs/{org}/properties/values", "/repos/{owner}/{repo}/rulesets", "/repos/{owner}/{repo}/labels",
 		"/repos/{owner}/{repo}/branches/{branch}/protection",
-		"/app/installations/{installation_id}/access_tokens", "/users/", "/orgs/{org}/repos",
+		"/app/installations/{installation_id}/access_tokens", "/users/", "/orgs/{org}/repos", "/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",
 		"/repos/{owner}/{repo}/pulls", "/repos/{owner}/{repo}/issues/", "/repos/{owner}/{repo}/git/",
 		"/repos/{owner}/{repo}/commits/", "/repos/{owner}/{repo}/statuses/", "/repos/{owner}/{repo}/releases",
 	} {

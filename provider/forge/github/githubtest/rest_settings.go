@@ -25,6 +25,17 @@ func (s *Server) settingsRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("PUT "+org+"/rulesets/{id}", s.org(s.putRuleset))
 	mux.HandleFunc("DELETE "+org+"/rulesets/{id}", s.org(s.deleteRuleset))
 	mux.HandleFunc("GET "+org+"/properties/values", s.org(s.listProperties))
+	mux.HandleFunc("DELETE "+org+"/teams/{team}/repos/{owner}/{repo}", s.repo(s.deleteTeamRepo))
+}
+
+func (s *Server) deleteTeamRepo(w http.ResponseWriter, r *http.Request, repo *repository) {
+	if s.teams[r.PathValue("team")] == 0 || r.PathValue("org") != s.cfg.Organisation {
+		writeError(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	repo.conf = repo.conf.clone()
+	delete(repo.conf.Teams, r.PathValue("team"))
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // org lets fn work for the organisation, alone.
