@@ -42,58 +42,6 @@ type Change struct {
 	Who   string         `json:"who,omitempty"`
 }
 
-// Rows reads the matrix, by name.
-func Rows(ctx context.Context, tx *store.Tx) ([]Row, error) {
-	type look struct {
-		at  time.Time
-		err string
-	}
-	looks := map[string]look{}
-	err := tx.Each(ctx, `SELECT forge, looked_at, error FROM repo_conform`, nil, func(scan func(...any) error) error {
-		var name, message string
-		var at int64
-		if err := scan(&name, &at, &message); err != nil {
-			return err
-		}
-		looks[name] = look{store.Time(at), message}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	place := map[standard.Rule]int{}
-	for i, rule := range standard.Rules {
-		place[rule] = i
-	}
-	rows := []Row{}
-	err = tx.Each(ctx, `SELECT repo, body FROM repo_rule ORDER BY repo`, nil, func(scan func(...any) error) error {
-		var name, body string
-		if err := scan(&name, &body); err != nil {
-			return err
-		}
-		repo, err := nightporter.ParseRepo(name)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 || rows[len(rows)-1].Repo != repo {
-			l := looks[repo.Forge]
-			rows = append(rows, Row{Repo: repo, LookedAt: l.at, Error: l.err})
-		}
-		var c standard.Cell
-		if err := json.Unmarshal([]byte(body), &c); err != nil {
-			return fmt.Errorf("read a rule of %s: %w", name, err)
-		}
-		row := &rows[len(rows)-1]
-		i := len(row.Cells)
-		for i > 0 && place[row.Cells[i-1].Rule] > place[c.Rule] {
-			i--
-		}
-		row.Cells = append(row.Cells[:i], append([]standard.Cell{c}, row.Cells[i:]...)...)
-		return nil
-	})
-	return rows, err
-}
-
 // GetPlan reads a plan that was kept.
 func GetPlan(ctx context.Context, tx *store.Tx, id string) (*KeptPlan, error) {
 	var p KeptPlan

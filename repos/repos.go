@@ -171,6 +171,8 @@ CREATE TABLE repo_conform (
 	requests BIGINT NOT NULL,
 	points BIGINT NOT NULL
 );
+`}, {Name: "repos/0003", SQL: `
+CREATE INDEX repo_rule_drift ON repo_rule (repo, rule) WHERE state = 'drift';
 `}}
 
 // New makes the capability; Run starts it.

@@ -193,7 +193,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.measure()
 	a.console, err = console.New(console.Config{
 		Gate: a.gate, Catalog: a.catalog, Identity: a.identity, Releases: a.modules.releases, Log: a.log,
-		Databases: a.databases, Vault: a.vault, Environments: a.modules.environments,
+		Databases: a.databases, Vault: a.vault, Environments: a.modules.environments, Repos: a.modules.repos,
 		Now: a.clock.Now, Demo: a.opts.Demo, Version: a.opts.Version, Refused: a.modules.repos.Refused,
 	})
 	if err != nil {

@@ -180,6 +180,8 @@ func resourceURL(r nightporter.Resource) string {
 		return "/releases/" + url.PathEscape(r.ID)
 	case r.Kind == "service" && r.ID != "":
 		return "/services/" + url.PathEscape(r.ID)
+	case r.Kind == "plan" && r.ID != "":
+		return planURL(r.ID)
 	case r.Kind == "lease" && strings.Contains(r.ID, "/"):
 		return loginURL(r.ID)
 	}

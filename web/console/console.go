@@ -19,6 +19,7 @@ import (
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/internal/vault"
 	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets/database"
 )
 
@@ -34,7 +35,9 @@ type Config struct {
 	Vault     *vault.Vault
 	// Environments is nil where there are no pages about environments.
 	Environments *environments.Environments
-	Log          *slog.Logger // nil is silent
+	// Repos is nil where there are no pages about repositories.
+	Repos *repos.Repos
+	Log   *slog.Logger // nil is silent
 	// Now is the schedules' clock. nil means time.Now.
 	Now func() time.Time
 	// RealNow is the time of sessions, and of all that pages show. Its
@@ -135,7 +138,7 @@ func (c *Console) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/static/", Access: httpapi.Public, Handler: httpapi.Plain(c.renderer.Static()), LogLevel: slog.LevelDebug},
 		{Method: http.MethodGet, Pattern: "/favicon.ico", Access: httpapi.Public, Handler: c.favicon, LogLevel: slog.LevelDebug},
 	}
-	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.signInRoutes(), c.formRoutes())
+	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.signInRoutes(), c.formRoutes())
 }
 
 // favicon is for browsers that ask without reading a page.

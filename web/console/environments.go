@@ -456,11 +456,7 @@ func (v *visit) runView(d *environments.Detail) *RunView {
 		view.Expected, _ = time.ParseDuration(d.Recovery.P50) // "" before the first drill
 	}
 	for _, s := range r.Steps {
-		step := Step{Name: s.Name, Badge: stepStates[s.State], Started: s.StartedAt, Expected: s.Expected, Attempts: s.Attempt, Detail: s.Message}
-		if !s.FinishedAt.IsZero() && !s.StartedAt.IsZero() {
-			step.Took = max(s.FinishedAt.Sub(s.StartedAt), time.Millisecond)
-		}
-		view.Steps = append(view.Steps, step)
+		view.Steps = append(view.Steps, stepOf(s))
 		if len(s.Lines) > 0 && (s.State == run.Running || s.State == run.Failed) {
 			view.Log = &Log{Title: s.Name + ", last lines", Lines: s.Lines[max(0, len(s.Lines)-20):]}
 			if s.State == run.Running {
@@ -469,6 +465,15 @@ func (v *visit) runView(d *environments.Detail) *RunView {
 		}
 	}
 	return view
+}
+
+// stepOf is a step of a run as pages show it.
+func stepOf(s run.Step) Step {
+	step := Step{Name: s.Name, Badge: stepStates[s.State], Started: s.StartedAt, Expected: s.Expected, Attempts: s.Attempt, Detail: s.Message}
+	if !s.FinishedAt.IsZero() && !s.StartedAt.IsZero() {
+		step.Took = max(s.FinishedAt.Sub(s.StartedAt), time.Millisecond)
+	}
+	return step
 }
 
 // drills are the rebuilds, and how long they take.

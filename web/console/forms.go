@@ -204,6 +204,9 @@ var flashes = map[string]Notice{
 	"environment-up":     {State: Running, Title: "Waking.", Text: "It is built from its code. This page follows."},
 	"environment-down":   {State: Running, Title: "Lights out.", Text: "It is torn down as at dusk. This page follows."},
 	"revoke":             {State: Running, Title: "Revoked.", Text: "It is being taken away. The page says when the database has confirmed that it is gone."},
+	"plan":               {State: OK, Title: "Looked.", Text: "Nothing was changed. This is what an apply would do."},
+	"plan-undo":          {State: OK, Title: "Looked.", Text: "Nothing was changed. This is what would take it back."},
+	"plan-apply":         {State: Running, Title: "Applying.", Text: "It looks once more first. This page follows."},
 	"unhold":             {State: OK, Title: "The hold is lifted.", Text: "What waits goes on, through its approval."},
 }
 

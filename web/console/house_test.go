@@ -20,6 +20,7 @@ import (
 	"nightporter.dev/nightporter/internal/audit"
 	"nightporter.dev/nightporter/internal/catalog"
 	"nightporter.dev/nightporter/internal/clock"
+	"nightporter.dev/nightporter/internal/config"
 	"nightporter.dev/nightporter/internal/gate"
 	"nightporter.dev/nightporter/internal/httpapi"
 	"nightporter.dev/nightporter/internal/identity"
@@ -70,6 +71,7 @@ type wholeHouse struct {
 	clock    *clock.Manual // of schedules
 	envs     *environments.Environments
 	prices   environments.Prices
+	standard config.Repos // of repositories
 
 	mu   sync.Mutex
 	news chan struct{} // closed when something moved
@@ -168,7 +170,14 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 	must(err)
 	h.deploy, err = deploymem.New(deploymem.Config{})
 	must(err)
-	h.repos, err = repos.New(repos.Config{Gate: h.gate, Catalog: h.catalog, Forges: map[string]repos.Forge{"mem": h.forge}})
+	h.repos, err = repos.New(repos.Config{
+		Gate: h.gate, Catalog: h.catalog, Forges: map[string]repos.Forge{"mem": h.forge}, Runs: engine, Pace: -1, Now: h.time,
+		Standard: func() config.Repos {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.standard
+		},
+	})
 	must(err)
 	v, err := versions.New(versions.Config{Gate: h.gate, Forges: map[string]versions.Forge{"mem": h.forge}})
 	must(err)
@@ -181,6 +190,7 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 		h.openSecrets(policies)
 		h.openEnvironments(engine)
 	}
+	outbox.On(bus, "repos.drifted", func(context.Context, repos.Drifted) error { return nil })
 	outbox.On(bus, "versions.cut", v.Cut)
 	outbox.On(bus, "releases.record", h.releases.Record)
 	outbox.On(bus, "releases.open", h.releases.Open)
@@ -188,7 +198,7 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 	errorWriters := map[string]httpapi.ErrorWriter{}
 	var v1 []httpapi.Route
 	if much == everything {
-		cfg.Databases, cfg.Vault, cfg.Environments = h.engine, h.vault, h.envs
+		cfg.Databases, cfg.Vault, cfg.Environments, cfg.Repos = h.engine, h.vault, h.envs, h.repos
 		cfg.Now = h.clock.Now
 		errorWriters["/v1/"], v1 = h.vault.Errors(), h.vault.Routes()
 	}

@@ -94,7 +94,8 @@ func TestRealPagesAreAccessibleInBothThemesAndSizes(t *testing.T) {
 	token = h.token(nightporter.Person, "ben", "orders-reader", policy.OperatorName)
 	js[string](t, ctx, `document.cookie = "nightporter=`+token+`; path=/"`)
 	login := h.take(token, "database/login/orders-dev")
-	pages := []string{"/environments", "/environments/dev", "/environments/prod", "/secrets", "/secrets?owner=none", "/secrets/logins/" + login.lease, "/", "/services", "/services/ledger", "/services/notifier", "/releases/" + rel.ID, "/activity", "/activity/1", "/nothing", "/services?q=none"}
+	h.driftedLedger()
+	pages := []string{"/repos", "/repos?q=none", "/repos/mem/ledger", planURL(h.lastPlan()), "/environments", "/environments/dev", "/environments/prod", "/secrets", "/secrets?owner=none", "/secrets/logins/" + login.lease, "/", "/services", "/services/ledger", "/services/notifier", "/releases/" + rel.ID, "/activity", "/activity/1", "/nothing", "/services?q=none"}
 	for _, size := range []struct {
 		name          string
 		width, height int64

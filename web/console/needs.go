@@ -51,7 +51,7 @@ func (v *visit) needs(ctx context.Context) ([]Need, error) {
 	for i := range rows {
 		all = append(all, v.needsOf(&rows[i])...)
 	}
-	for _, more := range []func(context.Context) ([]need, error){v.flagged, v.troubles, v.stuckLogins, v.incomplete} {
+	for _, more := range []func(context.Context) ([]need, error){v.flagged, v.troubles, v.stuckLogins, v.incomplete, v.drifted} {
 		list, err := more(ctx)
 		if err != nil {
 			return nil, err

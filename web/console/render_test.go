@@ -92,3 +92,16 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	*c += countingWriter(len(p))
 	return len(p), nil
 }
+
+// A page of the matrix is as long as it gets, of a thousand repositories.
+func BenchmarkRepos(b *testing.B) {
+	r, page := newRenderer(b), manyRepos(50)
+	var size countingWriter
+	for b.Loop() {
+		size = 0
+		if err := r.Render(&size, page); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size)/1024, "KiB/page")
+}

@@ -355,6 +355,7 @@ func stories() map[string]console.Page {
 	}
 	maps.Copy(s, secretStories())
 	maps.Copy(s, environmentStories())
+	maps.Copy(s, repoStories())
 	unreachable := console.Notice{State: console.Unknown, Title: "The forge has not answered since 11:58.", Text: "What is on main may be newer than this page; deployments go on."}
 
 	h := home()
@@ -466,6 +467,12 @@ func themed(p console.Page, theme string) console.Page {
 	case *console.Environments:
 		p.Theme = theme
 	case *console.EnvironmentPage:
+		p.Theme = theme
+	case *console.Repos:
+		p.Theme = theme
+	case *console.RepoPage:
+		p.Theme = theme
+	case *console.PlanPage:
 		p.Theme = theme
 	}
 	return p

@@ -58,7 +58,8 @@ type Link struct {
 
 // Page is a view model with a template of its own: [*SignIn], [*Home],
 // [*Board], [*Release], [*Service], [*Activity], [*EntryPage], [*Secrets],
-// [*LoginPage], [*IssuedLogin], [*Environments], [*EnvironmentPage] or [*ErrorPage].
+// [*LoginPage], [*IssuedLogin], [*Environments], [*EnvironmentPage], [*Repos], [*RepoPage],
+// [*PlanPage] or [*ErrorPage].
 type Page interface {
 	template() string
 }

@@ -171,6 +171,9 @@ func (c *Console) layout(r *http.Request, title, current string) Layout {
 	if c.cfg.Databases != nil {
 		l.Rail = append(l.Rail, RailItem{Text: "Secrets", URL: "/secrets", Icon: IconSecrets, Key: "x"})
 	}
+	if c.cfg.Repos != nil {
+		l.Rail = append(l.Rail, RailItem{Text: "Repos", URL: "/repos", Icon: IconRepos, Key: "r"})
+	}
 	l.Foot = []RailItem{{Text: "Activity", URL: "/activity", Icon: IconActivity, Key: "a"}}
 	for _, items := range [][]RailItem{l.Rail, l.Foot} {
 		for i := range items {
