@@ -60,8 +60,10 @@ func gzipped(t *testing.T, file string) int {
 func TestVendoredFilesAreThoseOfTheirReadme(t *testing.T) {
 	t.Parallel()
 	for readme, files := range map[string][]string{
-		"static/vendor/README.md": {"static/vendor/inter.woff2", "static/vendor/geist-mono.woff2"},
-		"testdata/axe/README.md":  {"testdata/axe/axe.min.js"},
+		"static/vendor/README.md": {
+			"static/vendor/inter.woff2", "static/vendor/geist-mono.woff2", "static/vendor/uPlot.iife.min.js", "static/vendor/uPlot.min.css",
+		},
+		"testdata/axe/README.md": {"testdata/axe/axe.min.js"},
 	} {
 		text, err := os.ReadFile(readme)
 		if err != nil {
