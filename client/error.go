@@ -46,6 +46,11 @@ func RequestIDOf(err error) string {
 // problem reads an answer that is an error.
 func (c *Client) problem(resp *http.Response) error {
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if media == "application/json" {
+		if err := c.prometheus(resp); err != nil {
+			return err
+		}
+	}
 	if media != "application/problem+json" {
 		return c.foreign(resp, nil)
 	}
@@ -72,6 +77,23 @@ func (c *Client) problem(resp *http.Response) error {
 		p.RequestID = resp.Header.Get("X-Request-Id")
 	}
 	return &ResponseError{Status: resp.StatusCode, RequestID: p.RequestID, problem: problem}
+}
+
+// prometheus reads an error of Prometheus's API, which workspaces speak; nil when
+// it is none.
+func (c *Client) prometheus(resp *http.Response) error {
+	var p struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+	}
+	if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p) != nil || p.Status != "error" || p.Error == "" {
+		return nil
+	}
+	code := codeOf(resp.StatusCode)
+	if resp.StatusCode == http.StatusUnprocessableEntity { // a query that cannot be evaluated
+		code = nightporter.Invalid
+	}
+	return &ResponseError{Status: resp.StatusCode, RequestID: resp.Header.Get("X-Request-Id"), problem: nightporter.E(code, "%s", p.Error)}
 }
 
 // foreign is the error for an answer that no Nightporter gives: a proxy's page,

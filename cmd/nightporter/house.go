@@ -21,7 +21,7 @@ type house struct {
 func (h house) server(ctx context.Context, o cli.ServerOptions) error {
 	return app.Serve(ctx, app.ServeOptions{
 		ConfigPath: o.Config, Dev: o.Dev, DevToken: o.DevRootToken, Listen: o.Listen, AddressFile: o.AddressFile,
-		Store: o.Store, DemoClock: o.DemoClock, Version: h.version, Stdout: h.io.out, Stderr: h.io.err,
+		Store: o.Store, DemoClock: o.DemoClock, Version: h.version, Samples: samples, Stdout: h.io.out, Stderr: h.io.err,
 	})
 }
 

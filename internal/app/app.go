@@ -35,6 +35,7 @@ import (
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/internal/telemetry"
 	"nightporter.dev/nightporter/internal/vault"
+	"nightporter.dev/nightporter/metrics"
 	"nightporter.dev/nightporter/secrets/database"
 	"nightporter.dev/nightporter/web/console"
 )
@@ -55,6 +56,9 @@ type Options struct {
 	// Providers replace those that the configuration names; for tests. nil
 	// means to make them.
 	Providers *Providers
+	// Samples makes the engine that keeps the samples of metrics workspaces, in
+	// the folder dir. nil leaves workspaces out.
+	Samples func(dir string, r *telemetry.Registry, log *slog.Logger) (metrics.Engine, error)
 	// Fault is called at every named fault point; for the crash tests.
 	Fault func(point string)
 }
@@ -137,7 +141,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if a.policies, err = policy.NewSet(policy.Config{}); err != nil {
 		return err
 	}
-	a.identity, err = identity.New(identity.Config{DB: a.db, Policies: a.policies, Catalog: a.catalog, Log: a.log})
+	a.identity, err = identity.New(identity.Config{DB: a.db, Policies: a.policies, Catalog: a.catalog, Workspaces: a.workspaces, Log: a.log})
 	if err != nil {
 		return err
 	}
@@ -189,6 +193,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.makeModules(); err != nil {
 		return err
 	}
+	if err := a.makeMetrics(ctx); err != nil {
+		return err
+	}
 	a.flows()
 	a.measure()
 	a.console, err = console.New(console.Config{
@@ -237,6 +244,7 @@ func (a *App) Run(ctx context.Context) {
 	wg.Go(func() { a.modules.repos.Run(ctx) })
 	wg.Go(func() { a.modules.environments.Run(ctx) })
 	wg.Go(func() { a.modules.security.Run(ctx) })
+	wg.Go(func() { a.runMetrics(ctx) })
 	<-ctx.Done()
 }
 
@@ -268,6 +276,9 @@ func (a *App) Close() error {
 	if a.databases != nil {
 		err = a.databases.Close()
 	}
+	if a.modules.metrics != nil {
+		err = errors.Join(err, a.modules.metrics.Close())
+	}
 	if a.gate != nil {
 		a.gate.Close()
 	}
@@ -291,6 +302,9 @@ func (a *App) Reload(ctx context.Context, next *config.Config) ([]string, error)
 	}
 	restart := a.config.Load().NeedsRestart(next)
 	a.config.Store(next)
+	if err := a.loadWorkspaces(ctx); err != nil {
+		return restart, err
+	}
 	if err := a.identity.LoadPolicies(ctx); err != nil {
 		return restart, err
 	}

@@ -10,6 +10,7 @@ import (
 	"nightporter.dev/nightporter/internal/httpapi"
 	"nightporter.dev/nightporter/internal/identity"
 	"nightporter.dev/nightporter/internal/store"
+	"nightporter.dev/nightporter/metrics"
 	"nightporter.dev/nightporter/web/console"
 )
 
@@ -25,7 +26,7 @@ func (a *App) openDoor() (err error) {
 		Idempotency: idempotency{a}, RefusalsPerMinute: 120, WhenSealed: append(httpapi.DefaultWhenSealed(), a.console.WhenSealed()...),
 		Errors: map[string]httpapi.ErrorWriter{
 			"/": a.console.WriteError, "/api/": httpapi.WriteProblem, "/hooks/": httpapi.WriteProblem,
-			"/v1/": a.vault.Errors(),
+			"/v1/": a.vault.Errors(), "/workspaces/": metrics.WriteError,
 		},
 	})
 	return err

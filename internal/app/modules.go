@@ -14,6 +14,7 @@ import (
 	"nightporter.dev/nightporter/internal/run"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/internal/vault"
+	"nightporter.dev/nightporter/metrics"
 	provider "nightporter.dev/nightporter/provider/database"
 	"nightporter.dev/nightporter/provider/database/mysql"
 	"nightporter.dev/nightporter/provider/database/postgres"
@@ -36,10 +37,11 @@ type modules struct {
 	environments *environments.Environments
 	services     *services.Services
 	security     *security.Security
+	metrics      *metrics.Metrics // nil without an engine for samples
 }
 
 // moduleMigrations are their tables.
-var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations)
+var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations)
 
 func (a *App) makeModules() (err error) {
 	p := a.providers
@@ -256,7 +258,7 @@ func (a *App) versionRules() versions.Rules {
 }
 
 func (a *App) moduleRoutes() []httpapi.Route {
-	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.databases.Routes())
+	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.databases.Routes())
 }
 
 // as narrows providers to what a capability asks for.

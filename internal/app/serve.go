@@ -22,6 +22,7 @@ import (
 	"nightporter.dev/nightporter/internal/clock"
 	"nightporter.dev/nightporter/internal/config"
 	"nightporter.dev/nightporter/internal/telemetry"
+	"nightporter.dev/nightporter/metrics"
 )
 
 // ServeOptions are what the command line says about a server.
@@ -34,8 +35,10 @@ type ServeOptions struct {
 	Store       string // overrides the configuration
 	DemoClock   string // the URL of a clock on this machine
 	Version     string
-	Stdout      io.Writer
-	Stderr      io.Writer
+	// Samples is [Options]'s.
+	Samples func(dir string, r *telemetry.Registry, log *slog.Logger) (metrics.Engine, error)
+	Stdout  io.Writer
+	Stderr  io.Writer
 }
 
 // grace is how long requests may take to finish when the server is told to stop.
@@ -58,7 +61,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		log.Warn("core dumps stay on", "error", err)
 	}
-	opts := Options{Config: cfg, Log: log, Version: o.Version, StoreURL: o.Store, Dev: o.Dev}
+	opts := Options{Config: cfg, Log: log, Version: o.Version, StoreURL: o.Store, Dev: o.Dev, Samples: o.Samples}
 	if o.Dev {
 		dir, err := os.MkdirTemp("", "nightporter-dev-")
 		if err != nil {

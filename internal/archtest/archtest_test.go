@@ -70,6 +70,10 @@ func TestImports(t *testing.T) {
 		for _, path := range p.Imports {
 			to, ours := strings.CutPrefix(path, module)
 			if !ours {
+				if strings.HasPrefix(path, "github.com/prometheus/prometheus") && from != "metrics/prom" {
+					t.Errorf("%s must not import %s:\nevery release of Prometheus changes its constructors, so metrics/prom alone knows it.\n"+
+						"What you need goes through metrics.Engine, in plain values.", name(from), path)
+				}
 				if from == "" && strings.Contains(strings.SplitN(path, "/", 2)[0], ".") {
 					t.Errorf("the root package must import the standard library only, not %s:\nit holds the nouns that everybody shares, and must not bring anything with it", path)
 				}

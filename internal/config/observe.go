@@ -20,10 +20,19 @@ type Limits struct {
 	// Samples a second.
 	SamplesPerSecond int `yaml:"samples_per_second" jsonschema:"default=50000,minimum=0"`
 
+	// Samples that may come at once above that, after a quiet while.
+	SamplesBurst int `yaml:"samples_burst" jsonschema:"default=500000,minimum=0"`
+
 	// Labels of one series.
 	Labels int `yaml:"labels" jsonschema:"default=50,minimum=0"`
 
-	// Samples that one query may read.
+	// Bytes of the name or the value of one label.
+	LabelBytes int `yaml:"label_bytes" jsonschema:"default=4096,minimum=0"`
+
+	// Bytes of samples on disk. The oldest go first, before their retention ends.
+	Bytes int `yaml:"bytes" jsonschema:"default=10737418240,minimum=0"`
+
+	// Samples that one query may have in memory at once.
 	QuerySamples int `yaml:"query_samples" jsonschema:"default=50000000,minimum=0"`
 
 	// How long one query may take.
@@ -31,6 +40,13 @@ type Limits struct {
 
 	// Queries at the same time.
 	QueryConcurrency int `yaml:"query_concurrency" jsonschema:"default=10,minimum=0"`
+}
+
+// DefaultWorkspace is a workspace about which nothing was said.
+func DefaultWorkspace() Workspace {
+	var w Workspace
+	setDefaults(valueOf(&w))
+	return w
 }
 
 // Remote is a Prometheus-compatible store somewhere else.

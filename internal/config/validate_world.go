@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -191,11 +192,18 @@ func (v *validator) others() {
 		}
 	}
 	for name, w := range sorted(c.Workspaces) {
+		at := catalog.Key("workspaces", name)
+		if !workspaceName.MatchString(name) {
+			v.fail(at, "use small letters, digits and dashes: team-payments", "%q cannot be the name of a workspace", name)
+		}
+		if w.Retention.Std() < time.Hour {
+			v.fail(at+".retention", "write 15d", "samples are kept for an hour or longer")
+		}
 		if w.Remote != nil {
-			at := catalog.Key("workspaces", name) + ".remote"
-			v.webURL(at+".write_url", w.Remote.WriteURL)
-			v.webURL(at+".read_url", w.Remote.ReadURL)
-			v.privateFile(at+".token_file", fileOf(w.Remote.Token))
+			v.warn(at+".remote", "remove it, or point the senders there", "remote workspaces are not part of this version: %s will answer that it is unavailable", name)
+			v.webURL(at+".remote.write_url", w.Remote.WriteURL)
+			v.webURL(at+".remote.read_url", w.Remote.ReadURL)
+			v.privateFile(at+".remote.token_file", fileOf(w.Remote.Token))
 		}
 	}
 	for i, e := range c.Repos.Exceptions {
@@ -211,6 +219,10 @@ func (v *validator) others() {
 	}
 	v.notify()
 }
+
+// workspaceName keeps a workspace one plain segment of paths, on disk and in
+// policies.
+var workspaceName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (v *validator) notify() {
 	c := v.c

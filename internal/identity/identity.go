@@ -77,8 +77,11 @@ type Config struct {
 	DB       *store.DB        // required: tokens are looked up before there is an actor
 	Policies *policy.Set      // required
 	Catalog  *catalog.Catalog // required
-	Log      *slog.Logger     // nil is silent
-	Now      func() time.Time // nil means time.Now; never a demo's clock
+	// Workspaces are the metrics workspaces, whose policies are generated. nil
+	// means none.
+	Workspaces func() []string
+	Log        *slog.Logger     // nil is silent
+	Now        func() time.Time // nil means time.Now; never a demo's clock
 }
 
 // Identity knows who is who.
@@ -172,6 +175,15 @@ func (i *Identity) LoadPolicies(ctx context.Context) error {
 				}
 				generated = append(generated, b)
 			}
+		}
+	}
+	if i.cfg.Workspaces != nil {
+		for _, name := range i.cfg.Workspaces() {
+			b, err := policy.Workspace(name)
+			if err != nil {
+				return err
+			}
+			generated = append(generated, b...)
 		}
 	}
 	texts := map[string]string{policy.DefaultName: policy.DefaultText, policy.WrappingName: policy.WrappingText}

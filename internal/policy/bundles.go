@@ -53,6 +53,39 @@ func Instance(service, environment string, paths []string) (Bundle, error) {
 	}, nil
 }
 
+// The policies of a workspace, for tokens that programs get. read asks questions
+// and sees rules, write sends samples, rules changes rules and silences.
+const (
+	WorkspaceRead  = "read"
+	WorkspaceWrite = "write"
+	WorkspaceRules = "rules"
+)
+
+// WorkspaceName is the name of one of the policies of a metrics workspace.
+func WorkspaceName(workspace, scope string) string {
+	return "workspace-" + strings.ToLower(workspace) + "-" + scope
+}
+
+// Workspace writes the policies of a metrics workspace. They are about this one
+// alone.
+func Workspace(name string) ([]Bundle, error) {
+	if err := segmentName("workspace", name); err != nil {
+		return nil, err
+	}
+	at := "api/workspaces/" + name
+	return []Bundle{
+		{WorkspaceName(name, WorkspaceRead), "Queries the workspace " + name + ".", write([]section{
+			{"Ask questions of " + name + ".", rules(look, at, at+"/query", at+"/rules", at+"/alerts", at+"/usage", at+"/dashboards", at+"/dashboards/*")},
+		})},
+		{WorkspaceName(name, WorkspaceWrite), "Writes samples into the workspace " + name + ".", write([]section{
+			{"Send samples to " + name + ".", rules(press, at+"/write")},
+		})},
+		{WorkspaceName(name, WorkspaceRules), "Changes rules and silences of the workspace " + name + ".", write([]section{
+			{"Change the rules of " + name + ".", rules(canList|manage, at+"/rules", at+"/rules/*", at+"/silences", at+"/silences/*")},
+		})},
+	}, nil
+}
+
 // BundleConfig is what role bundles are generated from: the catalog.
 type BundleConfig struct {
 	// NonProduction are the environments that developers may change by
@@ -212,7 +245,7 @@ func operatorRules() []section {
 			rules(press, "sys/leases/revoke"),
 			bundleRule{"sys/leases/lookup/*", canList | canSudo},
 			bundleRule{"sys/leases/revoke-prefix/*", press | canSudo}),
-			rules(canList|manage, "api/workspaces/*", "api/security/*")...)},
+			rules(canList|manage, "api/workspaces", "api/workspaces/*", "api/security/*")...)},
 		{"Read the server's state.", rules(canRead, "sys/mounts", "sys/auth", "sys/metrics")},
 	}
 }
