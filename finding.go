@@ -81,6 +81,20 @@ type RiskReopened struct {
 	Why   string `json:"why"`
 }
 
+// AuditVerified: the whole audit log was read, and its tree computed again.
+type AuditVerified struct {
+	Entries int64    `json:"entries"`
+	Damage  []string `json:"damage,omitempty"`
+	// Anchor is where the checkpoint is kept that the log agrees with, outside of
+	// the store; empty when there is none.
+	Anchor string    `json:"anchor,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+func (AuditVerified) EventName() string { return "AuditVerified" }
+
+func (AuditVerified) EventSubject() Resource { return Resource{"audit", "log"} }
+
 func (FindingOpened) EventName() string { return "FindingOpened" }
 func (FindingFixed) EventName() string  { return "FindingFixed" }
 func (RiskReopened) EventName() string  { return "RiskReopened" }

@@ -2,6 +2,7 @@ package security
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"nightporter.dev/nightporter"
@@ -27,7 +28,8 @@ func (s *Security) Run(ctx context.Context) {
 	}
 }
 
-// Look opens what was accepted until now.
+// Look opens what was accepted until now, and what is to be reviewed.
 func (s *Security) Look(ctx context.Context) error {
-	return s.expire(ctx, s.cfg.Now())
+	now := s.cfg.Now()
+	return errors.Join(s.expire(ctx, now), s.review(ctx, now))
 }

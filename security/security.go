@@ -31,6 +31,9 @@ type Config struct {
 	// time.Now. It is never a demo's clock: proof ages in real time.
 	Now func() time.Time
 	Log *slog.Logger // nil is silent
+	// Sources answer what other capabilities know now. None leaves their checks
+	// unknown.
+	Sources []Source
 }
 
 // Security keeps findings, risks and the evidence of posture.
@@ -83,4 +86,35 @@ CREATE TABLE security_finding (
 CREATE INDEX security_finding_state ON security_finding (state, due_at, id);
 CREATE INDEX security_finding_service ON security_finding (service, state);
 CREATE INDEX security_finding_repo ON security_finding (repo, state);
+`}, {Name: "security/0002", SQL: `
+CREATE TABLE security_evidence (
+	check_id TEXT NOT NULL,
+	about TEXT NOT NULL,
+	state TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	event TEXT NOT NULL,
+	proof TEXT NOT NULL,
+	page TEXT NOT NULL,
+	PRIMARY KEY (check_id, about)
+);
+CREATE TABLE security_risk (
+	id TEXT PRIMARY KEY,
+	title TEXT NOT NULL,
+	asset TEXT NOT NULL,
+	pillar TEXT NOT NULL,
+	likelihood BIGINT NOT NULL,
+	impact BIGINT NOT NULL,
+	treatment TEXT NOT NULL,
+	plan TEXT NOT NULL,
+	owner TEXT NOT NULL,
+	state TEXT NOT NULL,
+	review_at BIGINT NOT NULL,
+	findings TEXT NOT NULL,
+	approver TEXT NOT NULL,
+	approved_at BIGINT NOT NULL,
+	created_by TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	changed_at BIGINT NOT NULL,
+	reopened TEXT NOT NULL
+);
 `}}

@@ -245,6 +245,7 @@ func (a *App) Run(ctx context.Context) {
 	wg.Go(func() { a.modules.environments.Run(ctx) })
 	wg.Go(func() { a.modules.security.Run(ctx) })
 	wg.Go(func() { a.runMetrics(ctx) })
+	wg.Go(func() { a.prove(ctx) })
 	<-ctx.Done()
 }
 

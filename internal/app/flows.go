@@ -23,6 +23,16 @@ func (a *App) flows() {
 	outbox.On(b, "services.failed", m.services.Failed)       // ReleaseRolledBack -> (DORA)
 	outbox.On(b, "services.recovered", m.services.Recovered) // Deployed          -> (an incident ends)
 
+	// What happened is what a service may claim.
+	outbox.On(b, "security.shipped", m.security.Shipped)       // ReleaseHealthy    -> (I3; A2 for a rollback)
+	outbox.On(b, "security.wentback", m.security.WentBack)     // ReleaseRolledBack -> (A2)
+	outbox.On(b, "security.rebuilt", m.security.Rebuilt)       // DrillPassed       -> (A1)
+	outbox.On(b, "security.notrebuilt", m.security.NotRebuilt) // DrillFailed       -> (A1)
+	outbox.On(b, "security.slept", m.security.Slept)           // EnvironmentDown   -> (M2)
+	outbox.On(b, "security.verified", m.security.Verified)     // AuditVerified     -> (I5)
+	outbox.On(b, "tell.finding", a.tellFinding)                // FindingOpened     -> the owner
+	outbox.On(b, "tell.risk", a.tellRisk)                      // RiskReopened      -> the owner
+
 	// People are told what they may want to act on.
 	outbox.On(b, "tell.waiting", a.tellWaiting)       // AwaitingApproval  -> the approvers
 	outbox.On(b, "tell.rolledback", a.tellRolledBack) // ReleaseRolledBack -> the owner
@@ -47,7 +57,5 @@ var shown = []string{
 	nightporter.EnvironmentClosing{}.EventName(),
 	nightporter.EnvironmentUp{}.EventName(),
 	nightporter.EnvironmentKept{}.EventName(),
-	nightporter.FindingOpened{}.EventName(),
 	nightporter.FindingFixed{}.EventName(),
-	nightporter.RiskReopened{}.EventName(),
 }

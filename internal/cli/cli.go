@@ -239,7 +239,7 @@ func (c *CLI) newRoot() *cobra.Command {
 	for _, cmd := range []*cobra.Command{
 		c.initCommand(), c.serverCommand(), c.validateCommand(), c.configCommand(),
 		c.statusCommand(), c.versionCommands(), c.loginCommand(), c.doctorCommand(),
-		c.releaseCommands(), c.serviceCommands(), c.envCommands(), c.repoCommands(), c.metricsCommands(), c.secretCommands(), c.runCommands(),
+		c.releaseCommands(), c.serviceCommands(), c.envCommands(), c.repoCommands(), c.metricsCommands(), c.secretCommands(), c.securityCommands(), c.runCommands(),
 		c.auditCommands(), c.tokenCommands(), c.policyCommands(), c.userCommands(), c.scheduleCommands(),
 		c.manCommand(),
 	} {

@@ -68,7 +68,7 @@ type look struct {
 func lookOf(state string) look {
 	word := strings.ReplaceAll(state, "_", " ")
 	switch state {
-	case "healthy", "succeeded", "cut", "up", "on":
+	case "healthy", "succeeded", "cut", "up", "on", "pass":
 		return look{"✓", word, good}
 	case "building", "deploying", "running", "starting", "queued", "intended", "closing", "verifying":
 		return look{"▸", word, busy}
@@ -78,9 +78,9 @@ func lookOf(state string) look {
 		return look{"‖", word, needs}
 	case "rolled_back":
 		return look{"↩", word, bad}
-	case "failed", "rejected", "partial":
+	case "failed", "rejected", "partial", "fail":
 		return look{"✗", word, bad}
-	case "unknown":
+	case "unknown", "stale":
 		return look{"?", word, needs}
 	}
 	return look{"·", word, quiet}

@@ -215,4 +215,8 @@ type Database struct {
 	// of an output of the build, such as `terraform.ledger_admin`. The password
 	// is changed at once.
 	Bootstrap string `yaml:"bootstrap"`
+
+	// Logins that nobody leases and that may be there all the same, such as the
+	// one that owns the tables. The posture of its services counts every other.
+	Logins []string `yaml:"logins"`
 }

@@ -150,7 +150,7 @@ func (i *Identity) ActorOf(t Info, remote string) nightporter.Actor {
 // after every reload.
 func (i *Identity) LoadPolicies(ctx context.Context) error {
 	world := i.cfg.Catalog.Current()
-	bundles := policy.BundleConfig{Owners: map[string][]string{}}
+	bundles := policy.BundleConfig{Owners: map[string][]string{}, Credentials: map[string][]string{}}
 	for _, e := range world.Environments() {
 		if e.Kind != nightporter.Production {
 			bundles.NonProduction = append(bundles.NonProduction, e.Name)
@@ -162,21 +162,24 @@ func (i *Identity) LoadPolicies(ctx context.Context) error {
 	for _, s := range world.Services() {
 		bundles.Owners[s.Owner] = append(bundles.Owners[s.Owner], s.Name)
 	}
-	generated, err := policy.Bundles(bundles)
-	if err != nil {
-		return err
-	}
+	var instances []policy.Bundle
 	for _, s := range world.Services() {
 		for _, env := range world.EnvironmentsOf(s.Name) {
 			if paths := s.CredentialsIn(env); len(paths) > 0 {
+				bundles.Credentials[s.Name] = append(bundles.Credentials[s.Name], paths...)
 				b, err := policy.Instance(s.Name, env, paths)
 				if err != nil {
 					return err
 				}
-				generated = append(generated, b)
+				instances = append(instances, b)
 			}
 		}
 	}
+	generated, err := policy.Bundles(bundles)
+	if err != nil {
+		return err
+	}
+	generated = append(generated, instances...)
 	if i.cfg.Workspaces != nil {
 		for _, name := range i.cfg.Workspaces() {
 			b, err := policy.Workspace(name)
@@ -200,10 +203,15 @@ func (i *Identity) LoadPolicies(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read policies: %w", err)
 	}
+	parsed := make([]*policy.Policy, 0, len(texts)+len(generated))
 	for _, b := range generated {
-		texts[b.Name] = b.Text
+		delete(texts, b.Name)
+		p, err := b.Parse()
+		if err != nil {
+			return fmt.Errorf("read the generated policy %s: %w", b.Name, err)
+		}
+		parsed = append(parsed, p)
 	}
-	parsed := make([]*policy.Policy, 0, len(texts))
 	for name, text := range texts {
 		p, err := policy.Parse(name, text)
 		if err != nil {

@@ -93,6 +93,9 @@ type BundleConfig struct {
 	NonProduction []string
 	// Owners are the services of each team. Default: nobody owns anything.
 	Owners map[string][]string
+	// Credentials are the paths that each service's logins are lent at. Its
+	// owners see those logins and may end them. Default: none.
+	Credentials map[string][]string
 }
 
 // Bundle is a role as a policy, with a sentence for the page that shows it.
@@ -118,7 +121,7 @@ func Bundles(c BundleConfig) ([]Bundle, error) {
 	}
 	bundles := []Bundle{
 		{ViewerName, "Sees everything that is not a secret, changes nothing.", write(viewerRules())},
-		{DeveloperName, "Deploys, and runs everything that is not production.", write(viewerRules(), developerRules(nonProduction))},
+		{DeveloperName, "Deploys, and runs everything that is not production.", write(viewerRules(), findingRules(), developerRules(nonProduction))},
 		{OperatorName, "Runs the house: every environment, freezes, runs, leases and repositories; not policies or tokens.", write(viewerRules(), operatorRules())},
 	}
 	teams := make([]string, 0, len(c.Owners))
@@ -140,11 +143,18 @@ func Bundles(c BundleConfig) ([]Bundle, error) {
 			if err := segmentName("service", name); err != nil {
 				return nil, err
 			}
+			for _, path := range c.Credentials[name] {
+				for segment := range strings.SplitSeq(path, "/") {
+					if err := segmentName("path of credentials", segment); err != nil {
+						return nil, err
+					}
+				}
+			}
 		}
 		bundles = append(bundles, Bundle{
 			OwnerName(team),
 			"Decides about production for " + listed(services) + ".",
-			write(viewerRules(), ownerRules(team, services)),
+			write(viewerRules(), ownerRules(team, services, c.Credentials)),
 		})
 	}
 	return bundles, nil
@@ -196,6 +206,18 @@ func viewerRules() []section {
 	}
 }
 
+// findingRules let whoever builds services see what is wrong with them. That is not
+// for everybody who may look at a board: it says where to find what leaked.
+func findingRules() []section {
+	return []section{
+		{"See findings and risks, and write a risk down.", append(
+			rules(look, "api/security/findings", "api/security/findings/+"),
+			bundleRule{risksPath, look | press})},
+	}
+}
+
+const risksPath = "api/security/risks"
+
 // incidentPaths are where incidents of services are opened and closed.
 var incidentPaths = []string{"api/services/+/incidents", "api/services/+/incidents/+/close"}
 
@@ -218,15 +240,24 @@ func developerRules(nonProduction []string) []section {
 	return sections
 }
 
-func ownerRules(team string, services []string) []section {
-	var sections []section
+func ownerRules(team string, services []string, credentials map[string][]string) []section {
+	sections := append(findingRules(), section{"Decide about risks. Who owns one may not approve it.", rules(press, risksPath+"/+")})
 	for _, s := range services {
 		r := "api/releases/" + s + "/+/"
 		sections = append(sections, section{
 			team + " decides about " + s + ".",
-			append(rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/"+s+"/deploy", "api/services/"+s+"/artifacts"),
+			append(rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/"+s+"/deploy", "api/services/"+s+"/artifacts",
+				"api/services/"+s+"/sarif", "api/security/findings/"+s+"/+"),
 				rules(manage, "api/services/"+s+"/hold")...),
 		})
+		var logins []bundleRule
+		for _, path := range slices.Compact(slices.Sorted(slices.Values(credentials[s]))) {
+			logins = append(logins, bundleRule{"sys/leases/lookup/" + path, canList | canSudo}, bundleRule{"sys/leases/lookup/" + path + "/*", canList | canSudo},
+				bundleRule{"sys/leases/revoke/" + path + "/*", press})
+		}
+		if len(logins) > 0 {
+			sections = append(sections, section{"See the logins of " + s + ", and end them.", logins})
+		}
 	}
 	return sections
 }
@@ -235,7 +266,7 @@ func operatorRules() []section {
 	r := "api/releases/+/+/"
 	return []section{
 		{"Move and stop releases everywhere.", append(
-			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/services/+/artifacts", "api/runs/+/cancel", "api/dora/rebuild", incidentPaths[0], incidentPaths[1]),
+			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/services/+/artifacts", "api/services/+/sarif", "api/runs/+/cancel", "api/dora/rebuild", incidentPaths[0], incidentPaths[1]),
 			rules(manage, "api/services/+/hold", "api/freezes/+", "api/freezes/+/override")...)},
 		{"Run every environment.", append(
 			rules(press, "api/environments/+/up", "api/environments/+/down"),
@@ -245,7 +276,8 @@ func operatorRules() []section {
 			rules(press, "sys/leases/revoke"),
 			bundleRule{"sys/leases/lookup/*", canList | canSudo},
 			bundleRule{"sys/leases/revoke-prefix/*", press | canSudo}),
-			rules(canList|manage, "api/workspaces", "api/workspaces/*", "api/security/*")...)},
+			rules(canList|manage, "api/workspaces", "api/workspaces/*", "api/security/*", "api/security/findings", "api/security/findings/+", "api/security/findings/+/+",
+				risksPath, risksPath+"/+")...)},
 		{"Read the server's state.", rules(canRead, "sys/mounts", "sys/auth", "sys/metrics")},
 	}
 }

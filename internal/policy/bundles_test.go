@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,6 +23,8 @@ func productActions() []struct {
 	const all = "viewer developer owner operator"
 	sudo := do("update", "sys/leases/revoke-prefix/database")
 	sudo.Sudo = true
+	ofLookup := do("list", "sys/leases/lookup/database/creds/ledger")
+	ofLookup.Sudo = true
 	return []row{
 		{do("read", "api/board"), all},
 		{do("list", "api/services"), all},
@@ -66,6 +69,21 @@ func productActions() []struct {
 		{do("update", "api/repos/plans/p1/apply"), "operator"},
 		{do("update", "api/repos/plans/p1/undo"), "operator"},
 		{do("update", "sys/leases/revoke"), "operator"},
+		{do("update", "sys/leases/revoke/database/creds/ledger/abc"), "owner"},
+		{do("update", "sys/leases/revoke/database/creds/billing/abc"), ""},
+		{do("update", "sys/leases/revoke/database/creds/ledger-other/abc"), ""},
+		{ofLookup, "owner operator"},
+		{do("read", "api/security/posture"), all},
+		{do("list", "api/security/findings"), "developer owner operator"},
+		{do("read", "api/security/findings/ledger"), "developer owner operator"},
+		{do("update", "api/security/findings/ledger/accept"), "owner operator"},
+		{do("update", "api/security/findings/billing/accept"), "operator"},
+		{do("update", "api/security/findings/-/triage"), "operator"},
+		{do("list", "api/security/risks"), "developer owner operator"},
+		{do("update", "api/security/risks"), "developer owner operator"},
+		{do("update", "api/security/risks/approve"), "owner operator"},
+		{do("update", "api/services/ledger/sarif"), "owner operator"},
+		{do("update", "api/services/billing/sarif"), "operator"},
 		{sudo, "operator"},
 		{do("update", "api/policies/dev"), ""},
 		{do("read", "api/policies/dev"), ""},
@@ -83,6 +101,7 @@ func bundleSet(t *testing.T) *Set {
 	bundles, err := Bundles(BundleConfig{
 		NonProduction: []string{"preprod", "dev"},
 		Owners:        map[string][]string{"team-payments": {"ledger", "gateway"}, "Team-Empty": nil},
+		Credentials:   map[string][]string{"ledger": {"database/creds/ledger"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +165,36 @@ func TestBundlesRefuseNamesThatArePathSyntax(t *testing.T) {
 				t.Errorf("%q: got %d bundles, %v; want invalid", name, len(b), err)
 			}
 		}
+	}
+}
+
+// A catalog with a thousand services may belong to one team: what follows from it is
+// not bounded like a policy that somebody sends.
+func TestBundlesOfATeamWithAThousandServicesAreRead(t *testing.T) {
+	t.Parallel()
+	c := BundleConfig{Owners: map[string][]string{}, Credentials: map[string][]string{}}
+	for i := range 1000 {
+		name := fmt.Sprintf("service-with-a-long-name-%04d", i)
+		c.Owners["everything"] = append(c.Owners["everything"], name)
+		c.Credentials[name] = []string{"database/creds/" + name}
+	}
+	bundles, err := Bundles(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSet(t, Config{})
+	for _, b := range bundles {
+		p, err := b.Parse()
+		if err != nil {
+			t.Fatalf("%s, %d bytes: %v", b.Name, len(b.Text), err)
+		}
+		s.Replace(p)
+	}
+	if d := s.Decide(person(OwnerName("everything")), do("update", "api/releases/service-with-a-long-name-0999/prod/approve")); !d.Allowed {
+		t.Errorf("the owner of the last service may not approve: %s", d.Reason)
+	}
+	if _, err := Parse("mine", bundles[len(bundles)-1].Text); nightporter.CodeOf(err) != nightporter.Invalid {
+		t.Errorf("got %v, want invalid: from outside such a text is refused", err)
 	}
 }
 

@@ -54,7 +54,13 @@ func (r Rule) Capabilities() []string { return r.grants.names() }
 // (pagination_limit, mfa_methods, control_group): a limit that is not enforced
 // must not be accepted. The error is [nightporter.Invalid], says line and
 // column, and has a [*ParseError] in its chain.
-func Parse(name, text string) (*Policy, error) {
+func Parse(name, text string) (*Policy, error) { return parse(name, text, maxText) }
+
+// Parse reads the bundle's text as [Parse] does. What we wrote ourselves from the
+// catalog may be longer than what comes from outside: a team may own many services.
+func (b Bundle) Parse() (*Policy, error) { return parse(b.Name, b.Text, maxBundle) }
+
+func parse(name, text string, most int) (*Policy, error) {
 	if canonical, err := Name(name); err != nil {
 		return nil, err
 	} else if canonical != name {
@@ -63,7 +69,7 @@ func Parse(name, text string) (*Policy, error) {
 	if name == RootName {
 		return nil, nightporter.E(nightporter.Invalid, "the root policy has no text and cannot be written")
 	}
-	root, bad := read(text)
+	root, bad := read(text, most)
 	if bad == nil {
 		p := &Policy{Name: name, Text: text}
 		if p.rules, bad = decodePolicy(root); bad == nil {

@@ -9,8 +9,9 @@ import (
 // policies in the field have a few hundred rules; a rule in JSON nests seven
 // deep.
 const (
-	maxText  = 256 << 10 // bytes
-	maxDepth = 10        // braces and brackets open at once
+	maxText   = 256 << 10 // bytes
+	maxBundle = 32 << 20  // of a text that we generated
+	maxDepth  = 10        // braces and brackets open at once
 )
 
 // kind is what a node is.
@@ -58,10 +59,10 @@ type label struct {
 
 // read turns a policy's text into a tree. Like Vault it takes a text whose first
 // character is a brace for JSON and everything else for HCL.
-func read(text string) (node, *ParseError) {
+func read(text string, most int) (node, *ParseError) {
 	start := position{1, 1}
-	if len(text) > maxText {
-		return node{}, start.errorf("a policy has at most %d bytes, this one has %d", maxText, len(text))
+	if len(text) > most {
+		return node{}, start.errorf("a policy has at most %d bytes, this one has %d", most, len(text))
 	}
 	if !utf8.ValidString(text) {
 		return node{}, start.errorf("a policy must be valid UTF-8")

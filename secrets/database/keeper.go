@@ -33,6 +33,7 @@ type keeper struct {
 	compared     time.Time // when logins and leases were last compared, in this process
 	incomparable error     // why the last attempt came to nothing
 	answered     time.Time // when a login was last made or renewed there
+	standing     []string  // the logins that nobody leases, of the last comparison
 }
 
 type note struct {

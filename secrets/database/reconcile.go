@@ -146,6 +146,9 @@ func (s *server) reconcile(ctx context.Context) error {
 		_, is := after[l.Name]
 		return !is && (others[l.Name] || made[l.Name])
 	})
+	if err := s.noteStanding(ctx, db.connection, logins, after); err != nil {
+		return err
+	}
 	findings := compare(db, logins, before, after)
 	for i := range findings {
 		findings[i].connection = s.id
