@@ -65,7 +65,8 @@ type Cell struct {
 
 // PillarView is a pillar of a service. Letter says the worst that fails: A nothing,
 // B low, C medium, D high, E critical. It is "?" while nothing fails but something
-// is stale or unknown, because that is never green.
+// is stale or unknown, because that is never green, and "–" where nothing concerns
+// the service.
 type PillarView struct {
 	Pillar Pillar `json:"pillar"`
 	Letter string `json:"letter"`
@@ -219,6 +220,8 @@ func (v *PillarView) grade() {
 		}
 	}
 	switch {
+	case v.Of == 0:
+		v.Letter = "–"
 	case worst > 0:
 		v.Letter = string("ABCDE"[worst])
 	case open:

@@ -28,6 +28,18 @@ const statusJSON = `{"version":"1.2.3","sealed":false,"ready":true,"store":"sqli
 "parked":[{"event_id":7,"name":"VersionCut","subject":"repo/github/ledger","listener":"releases.Open","attempts":12,"error":"no service builds it"}],
 "forges":[{"name":"github","swept_at":"2026-11-23T12:04:00Z"},{"name":"gitea","swept_at":"2026-11-23T10:00:00Z","failing_since":"2026-11-23T11:00:00Z","error":"connection refused"}]}`
 
+const postureJSON = `{"service":"ledger","owner":"team-payments","pillars":[
+{"pillar":"confidentiality","letter":"E","proven":1,"of":2,"cells":[
+{"id":"C1","pillar":"confidentiality","claim":"No live static credential is in the history","severity":"critical","state":"fail","proof":"a database password (config/app.yaml)","event":"FindingOpened fnd_1","at":"2026-11-23T11:00:00Z","age":"1h","fresh_for":"24h","see":"nightporter security findings","page":"/security/findings/fnd_1"},
+{"id":"C5","pillar":"confidentiality","claim":"Few people can read","severity":"medium","state":"unknown","proof":"the policies have not been evaluated","see":"nightporter security access"}]},
+{"pillar":"integrity","letter":"?","proven":0,"of":1,"cells":[{"id":"I5","pillar":"integrity","claim":"verified","severity":"critical","state":"stale","proof":"7 entries are whole","event":"AuditVerified 7 entries","at":"2026-11-20T12:00:00Z","age":"3d","fresh_for":"24h","see":"nightporter audit verify"}]},
+{"pillar":"availability","letter":"A","proven":1,"of":1,"cells":[{"id":"A1","pillar":"availability","claim":"rebuilt","severity":"high","state":"pass","proof":"dev was rebuilt in 6m0s","event":"DrillPassed run_3","at":"2026-11-23T06:00:00Z","age":"6h","fresh_for":"7d","see":"nightporter env runs dev"}]},
+{"pillar":"misuse","letter":"A","proven":0,"of":0,"cells":[{"id":"M2","pillar":"misuse","claim":"dark","severity":"high","state":"n.a.","proof":"prod does not sleep","see":"nightporter env status"}]}]}`
+
+const findingJSON = `{"id":"fnd_1","service":"ledger","repo":"github/ledger","check":"C1","rule":"postgres-url","severity":"critical","title":"a database password","evidence":"config/app.yaml","source":"secret scan","owner":"team-payments","state":"open","due":"2026-11-23T11:00:00Z","first_seen_at":"2026-11-22T11:00:00Z","last_seen_at":"2026-11-23T11:00:00Z","changed_at":"2026-11-22T11:00:00Z","reopened":1}`
+
+const riskJSON = `{"id":"rsk_1","title":"one person knows the provider","asset":"ledger","pillar":"availability","likelihood":2,"impact":4,"score":8,"treatment":"reduce","plan":"pair on it","owner":"team-payments","state":"open","review":"2027-03-31T00:00:00Z","findings":["fnd_1"],"created_by":"ana","created_at":"2026-11-20T12:00:00Z","changed_at":"2026-11-20T12:00:00Z","proposal":{"likelihood":5,"why":"1 of its findings are overdue"}}`
+
 // library answers every read.
 func library(t *testing.T) *porter {
 	releases := `{"items":[
@@ -66,6 +78,13 @@ func library(t *testing.T) *porter {
 		says("GET /api/status", 200, statusJSON).
 		says("GET /api/whoami", 200, `{"kind":"person","name":"ana","accessor":"acc-1","policies":["default"],"roles":["developer","service-owner-team-payments"],"expires_at":"2026-12-24T12:00:00Z"}`).
 		says("GET /api/policies?limit=1000", 200, `{"items":[{"name":"default","generated":false},{"name":"developer","generated":true}]}`).
+		says("GET /api/security/posture?limit=1000&service=ledger", 200, `{"items":[`+postureJSON+`]}`).
+		says("GET /api/security/posture?limit=1000", 200, `{"items":[`+postureJSON+`]}`).
+		says("GET /api/security/findings?limit=50&state=standing", 200, `{"items":[`+findingJSON+`,
+			{"id":"fnd_2","repo":"github/old","rule":"generic","severity":"low","title":"a long random text","evidence":"a.txt","source":"secret scan","suspect":true,"state":"open","due":"2026-12-24T12:00:00Z","first_seen_at":"2026-11-23T10:00:00Z","last_seen_at":"2026-11-23T10:00:00Z","changed_at":"2026-11-23T10:00:00Z"}]}`).
+		says("GET /api/security/findings/fnd_1", 200, findingJSON).
+		says("GET /api/security/risks?limit=1000", 200, `{"items":[`+riskJSON+`]}`).
+		says("GET /api/security/risks/rsk_1", 200, riskJSON).
 		says("GET /api/policies/developer", 200, `{"name":"developer","policy":"path \"api/*\" {\n  capabilities = [\"read\"]\n}\n","generated":true}`)
 }
 
@@ -73,6 +92,12 @@ var reads = []struct{ golden, args string }{
 	{"release-freeze-list", "release freeze list"},
 	{"service-dora", "service dora ledger"},
 	{"service-incident-list", "service incident list ledger"},
+	{"security-posture-list", "security posture"},
+	{"security-posture", "security posture ledger"},
+	{"security-findings", "security findings"},
+	{"security-finding", "security finding show fnd_1"},
+	{"security-risks", "security risks"},
+	{"security-risk", "security risk show rsk_1"},
 	{"release-list", "release list"},
 	{"release-show", "release show rel_0198c0ffee04"},
 	{"version", "version"},

@@ -78,7 +78,6 @@ func (c *CLI) drawPosture(p client.Posture) {
 		}
 		t.write(c.cfg.Stdout, c.out)
 	}
-	c.sayf("What each check asks, and the command that shows its proof again: --json")
 }
 
 func (c *CLI) securityFindings() *cobra.Command {

@@ -82,8 +82,7 @@ func (c *CLI) securityRisk() *cobra.Command {
 	}
 	add := &cobra.Command{
 		Use: "add", Short: "Write a risk into the register",
-		Example: `  nightporter security risk add --title "one person knows the payment provider" --asset ledger --pillar availability \
-    --likelihood 3 --impact 4 --treatment reduce --plan "pair on it" --review 2027-03-31`,
+		Example: `  nightporter security risk add --title "one person knows the payment provider" --asset ledger --pillar availability --likelihood 3 --impact 4 --treatment reduce --plan "pair on it" --review 2027-03-31`,
 		Args: takes(0, 0),
 		RunE: c.onRisk(func(cmd *cobra.Command, api *client.Client, _ string) (*client.Risk, error) {
 			if err := ready(); err != nil {
@@ -101,8 +100,7 @@ func (c *CLI) securityRisk() *cobra.Command {
 	}
 	revise := &cobra.Command{
 		Use: "revise RISK", Short: "Say something else of a risk: it has to be approved again",
-		Example: `  nightporter security risk revise rsk_0b1c2d3e4f506172 --title "two people know the payment provider" --asset ledger \
-    --pillar availability --likelihood 2 --impact 4 --treatment accept --review 2027-06-30`,
+		Example: `  nightporter security risk revise rsk_0b1c2d3e4f506172 --title "two people know the payment provider" --asset ledger --pillar availability --likelihood 2 --impact 4 --treatment accept --review 2027-06-30`,
 		Args: takes(1, 1),
 		RunE: c.onRisk(func(cmd *cobra.Command, api *client.Client, id string) (*client.Risk, error) {
 			if err := ready(); err != nil {
@@ -159,7 +157,7 @@ func (c *CLI) onRisk(do func(*cobra.Command, *client.Client, string) (*client.Ri
 			approved = fmt.Sprintf("by %s on %s", r.Approver, r.ApprovedAt.Format(time.DateOnly))
 		}
 		if r.Proposal != nil {
-			proposal = fmt.Sprintf("likelihood %d: %s", r.Proposal.Likelihood, r.Proposal.Why)
+			proposal = fmt.Sprintf("likelihood %d: %s (nightporter security risk confirm %s)", r.Proposal.Likelihood, r.Proposal.Why, r.ID)
 		}
 		for _, f := range r.Findings {
 			findings += f + " "
@@ -170,11 +168,6 @@ func (c *CLI) onRisk(do func(*cobra.Command, *client.Client, string) (*client.Ri
 			[2]string{"Proposed", clean(proposal)}, [2]string{"Asset", clean(r.Asset)}, [2]string{"Pillar", clean(r.Pillar)}, [2]string{"Treatment", clean(r.Treatment)},
 			[2]string{"Plan", clean(r.Plan)}, [2]string{"Owner", clean(r.Owner)}, [2]string{"Review", r.Review.Format(time.DateOnly)},
 			[2]string{"Approved", clean(approved)}, [2]string{"Note", clean(r.Reopened)}, [2]string{"Findings", clean(findings)})
-		if r.Proposal != nil {
-			c.sayf("To take it over: nightporter security risk confirm %s", clean(r.ID))
-		} else if r.State == "open" {
-			c.sayf("Somebody who does not own it agrees with: nightporter security risk approve %s", clean(r.ID))
-		}
 		return nil
 	}
 }
