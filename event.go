@@ -126,6 +126,38 @@ type ReleaseRolledBack struct {
 	Evidence  Evidence  `json:"evidence"`
 }
 
+// ServiceDown: what an environment should run has died, or lives and no longer
+// answers as it should.
+type ServiceDown struct {
+	Release     string  `json:"release"`
+	Service     string  `json:"service"`
+	Environment string  `json:"environment"`
+	Version     Version `json:"version"`
+	Commit      string  `json:"commit"`
+	Reason      string  `json:"reason"`
+	// Alive is set when it lives: then it is not started again.
+	Alive    bool      `json:"alive,omitempty"`
+	At       time.Time `json:"at"`
+	Evidence Evidence  `json:"evidence"`
+}
+
+// ServiceUp: it answers as it should again.
+type ServiceUp struct {
+	Release     string    `json:"release"`
+	Service     string    `json:"service"`
+	Environment string    `json:"environment"`
+	Version     Version   `json:"version"`
+	Commit      string    `json:"commit"`
+	At          time.Time `json:"at"`
+	Evidence    Evidence  `json:"evidence"`
+}
+
+func (ServiceDown) EventName() string { return "ServiceDown" }
+func (ServiceUp) EventName() string   { return "ServiceUp" }
+
+func (e ServiceDown) EventSubject() Resource { return Resource{"service", e.Service} }
+func (e ServiceUp) EventSubject() Resource   { return Resource{"service", e.Service} }
+
 // IncidentOpened: a person says that a service does not do what it should in
 // production. Failures of deployments are incidents without this event.
 type IncidentOpened struct {

@@ -13,6 +13,7 @@ import (
 	"nightporter.dev/nightporter/internal/run"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/provider/deploy"
+	"nightporter.dev/nightporter/provider/forge"
 	"nightporter.dev/nightporter/provider/notify"
 )
 
@@ -127,21 +128,72 @@ const (
 	artifactGate = ""
 )
 
-// arrival waits for CI's word that what is to be deployed exists, and reminds like
-// an approval that waits.
+// arrival waits until what is to be deployed exists: for CI's word, or for a check
+// on the commit that turns green. It reminds like an approval that waits.
 type arrival struct{ r *Releases }
 
+// there says whether what is deployed exists, and what is known where it does not.
+// What CI says by the API is in our rows; a check is asked for at the forge.
+func (w *arrival) there(ctx context.Context, rel *Release, service catalog.Service) (there bool, message string, err error) {
+	if name := service.Artifact.WaitForCheck; name != "" {
+		return w.green(ctx, rel, name)
+	}
+	if !service.Artifact.WaitForAPI { // the configuration changed meanwhile
+		return true, "it is not waited for any more", nil
+	}
+	err = w.r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
+		a, err := artifactOf(ctx, tx, rel.Service, rel.Commit)
+		if a != nil {
+			there, message = true, string(a.ref())
+		}
+		return err
+	})
+	return there, message, err
+}
+
+// green says whether a check on the release's commit has succeeded. A red one is
+// waited for too: somebody may run it again.
+func (w *arrival) green(ctx context.Context, rel *Release, name string) (bool, string, error) {
+	f, ok := w.r.cfg.Forges[rel.Repo.Forge].(forge.Checker)
+	if !ok {
+		return false, "", nightporter.E(nightporter.Invalid, "the forge %s does not say how checks went", rel.Repo.Forge).
+			WithHint("write artifact: {wait_for: {api: true}}, and let CI say that the image exists")
+	}
+	c, err := f.Check(ctx, rel.Repo.Name, rel.Commit, name)
+	if err != nil {
+		return false, "", fmt.Errorf("look at the check %s of %s: %w", name, rel.Repo, err)
+	}
+	switch c.State {
+	case forge.Success:
+		return true, "the check " + name + " is green", nil
+	case forge.Pending:
+		return false, "the check " + name + " is running", nil
+	case "":
+		return false, "nobody has reported the check " + name + " yet", nil
+	}
+	return false, "the check " + name + " is red", nil
+}
+
+// awaited says what a release waits for, to whoever is reminded.
+func awaited(s catalog.Service) string {
+	if name := s.Artifact.WaitForCheck; name != "" {
+		return "the check " + name
+	}
+	return "CI to say that its image exists"
+}
+
+// nextCheck is when to ask the forge again: often while a build usually runs, then
+// less and less, so that a check that nobody will ever report costs little.
+func nextCheck(waited time.Duration) time.Duration {
+	return min(max(waited/20, 10*time.Second), 5*time.Minute)
+}
+
 func (w *arrival) Start(ctx context.Context, t run.Task) (string, error) {
-	rel, _, err := w.r.load(ctx, t)
+	rel, service, err := w.r.load(ctx, t)
 	if err != nil {
 		return "", err
 	}
-	there := false
-	if err := w.r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
-		a, err := artifactOf(ctx, tx, rel.Service, rel.Commit)
-		there = a != nil
-		return err
-	}); err != nil || there {
+	if there, _, err := w.there(ctx, rel, service); err != nil || there {
 		return "is there", err
 	}
 	return "waits", w.r.change(ctx, nightporter.Action{Name: "release.wait"}, rel.ID, func(tx *gate.Tx) error {
@@ -164,36 +216,43 @@ func (w *arrival) Observe(ctx context.Context, t run.Task, _ string) (run.Observ
 	if err != nil {
 		return run.Observation{}, err
 	}
-	var a *Artifact
+	there, message, err := w.there(ctx, rel, service)
+	if err != nil {
+		return run.Observation{}, err
+	}
+	if there {
+		return run.Observation{State: run.Succeeded, Message: message}, nil
+	}
 	var since time.Time
 	reminded := 0
 	err = w.r.cfg.Gate.Look(ctx, func(tx *store.Tx) error {
-		if a, err = artifactOf(ctx, tx, rel.Service, rel.Commit); err != nil || a != nil {
-			return err
-		}
 		var us int64
 		err := tx.QueryRow(ctx, `SELECT since, reminded FROM release_wait WHERE release_id = ? AND environment = ?`, rel.ID, artifactGate).Scan(&us, &reminded)
 		since = store.Time(us)
 		return err
 	})
-	switch {
-	case err != nil:
+	if store.IsNotFound(err) {
+		err, since = nil, w.r.cfg.Now() // it was there when the step started, and is not any more
+	}
+	if err != nil {
 		return run.Observation{}, err
-	case a != nil:
-		return run.Observation{State: run.Succeeded, Message: string(a.ref())}, nil
-	case !service.Artifact.WaitForAPI: // the configuration changed meanwhile
-		return run.Observation{State: run.Succeeded, Message: "it is not waited for any more"}, nil
 	}
 	o := run.Observation{State: run.Waiting, Message: waitsSince(since)}
+	if message != "" {
+		o.Message += ": " + message
+	}
 	now := w.r.cfg.Now()
 	who, at := rung(w.r.lastRule(service).Remind, since, reminded)
 	if wait := at.Sub(now); wait > 0 {
-		o.Again = wait
-		return o, nil
+		if o.Again = wait; service.Artifact.WaitForCheck != "" {
+			o.Again = min(wait, nextCheck(now.Sub(since)))
+		}
+		return o, w.r.note(ctx, rel, WaitingForArtifact, o.Message)
 	}
 	err = w.r.tell(ctx, who, notify.Message{
 		Key:   fmt.Sprintf("release/%s/artifact/remind/%d", rel.ID, reminded),
-		Title: fmt.Sprintf("%s %s has waited %s for CI to say that its image exists", rel.Service, rel.Version, now.Sub(since).Round(time.Minute)),
+		Title: fmt.Sprintf("%s %s has waited %s for %s", rel.Service, rel.Version, now.Sub(since).Round(time.Minute), awaited(service)),
+		Text:  message,
 		URL:   w.r.cfg.Page(rel.ID), Severity: notify.Action, Service: rel.Service, At: now,
 	})
 	if err != nil {
@@ -229,9 +288,6 @@ func (w *arrival) Cancel(context.Context, run.Task, string) error { return nil }
 // one that CI named, or the configuration's. "" means that it is built here.
 func (r *Releases) named(ctx context.Context, rel *Release, service catalog.Service) (deploy.Artifact, error) {
 	switch {
-	case service.Artifact.WaitForCheck != "":
-		return "", nightporter.E(nightporter.Invalid, "waiting for the check %q is not possible yet", service.Artifact.WaitForCheck).
-			WithHint("write artifact: {wait_for: {api: true}}, and let CI say that the image exists")
 	case service.Artifact.WaitForAPI:
 		var a *Artifact
 		err := r.cfg.Gate.Look(ctx, func(tx *store.Tx) (err error) {

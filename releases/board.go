@@ -29,11 +29,13 @@ type Row struct {
 type Cell struct {
 	Version string    `json:"version,omitempty"`
 	Commit  string    `json:"commit,omitempty"`
-	State   string    `json:"state"` // none, healthy, asleep, waiting_for_environment, waiting_for_artifact, deploying, waiting, held, rolled_back, failed
+	State   string    `json:"state"` // none, healthy, down, unhealthy, unknown, asleep, waiting_for_environment, waiting_for_artifact, deploying, waiting, held, rolled_back, failed
 	Since   time.Time `json:"since,omitzero"`
 	Release string    `json:"release,omitempty"`
 	// Frozen is set while no deployment to the environment starts.
 	Frozen *Freeze `json:"frozen,omitempty"`
+	// Message says what is wrong with what runs there.
+	Message string `json:"message,omitempty"`
 	// Evidence is the look that the state comes from.
 	Evidence *nightporter.Evidence `json:"evidence,omitempty"`
 }
@@ -78,7 +80,7 @@ func Board(ctx context.Context, tx *store.Tx, world *catalog.World) ([]Row, erro
 		b.rows[s.Name] = row
 		out = append(out, row)
 	}
-	for _, fill := range []func(context.Context, *store.Tx) error{b.placements, b.releases, b.behind, b.holds} {
+	for _, fill := range []func(context.Context, *store.Tx) error{b.placements, b.lives, b.releases, b.behind, b.holds} {
 		if err := fill(ctx, tx); err != nil {
 			return nil, fmt.Errorf("read the board: %w", err)
 		}
@@ -156,6 +158,7 @@ func (b *board) releases(ctx context.Context, tx *store.Tx) error {
 				return nil
 			}
 			for env, cell := range row.Environments {
+				ill := cell.State == Down || cell.State == Unwell
 				switch {
 				case step == "deploy "+env && state == "failed":
 					cell.State = release
@@ -171,6 +174,9 @@ func (b *board) releases(ctx context.Context, tx *store.Tx) error {
 					cell.State = release
 				default:
 					continue
+				}
+				if ill && cell.State != "deploying" {
+					continue // that something waits must not hide it
 				}
 				row.Environments[env] = cell
 			}

@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -85,7 +86,7 @@ func (b *builder) build(ctx context.Context, t run.Task, maker deploy.Builder, r
 			WithHint("write `run: [./bin/app]` into %s of its repository, or under deploy in nightporter.yaml", config.RepoFileName)
 	}
 	return maker.Build(ctx, deploy.BuildRequest{
-		Key: key(t), Service: rel.Service, Commit: rel.Commit, Source: dir, Command: service.Deploy.Build, Within: 15 * time.Minute,
+		Key: key(t), Service: rel.Service, Commit: rel.Commit, Source: dir, Command: service.Deploy.Build, Within: frozen.Timeout,
 	})
 }
 
@@ -138,14 +139,41 @@ func (f *Frozen) settings(s catalog.Service) error {
 		return nil
 	}
 	var extra struct {
-		Env   map[string]string `json:"env"`
-		Drain config.Duration   `json:"drain"`
+		Env     map[string]string `json:"env"`
+		Drain   config.Duration   `json:"drain"`
+		Timeout config.Duration   `json:"timeout"`
 	}
 	if err := json.Unmarshal(s.Deploy.Settings, &extra); err != nil {
 		return nightporter.Wrap(err, nightporter.Invalid, "the deploy settings of %s are damaged", s.Name)
 	}
-	f.Env, f.Drain = extra.Env, extra.Drain.Std()
+	f.Env, f.Drain, f.Timeout = extra.Env, extra.Drain.Std(), extra.Timeout.Std()
 	return nil
+}
+
+// within bounds a deployment: the provider itself gives up once the service had
+// its time to become healthy, and the command that deploys its own; the rest is
+// for draining what ran before.
+func (f Frozen) within() time.Duration {
+	d := cmp.Or(f.Health.Within, deploy.DefaultWithin) + 5*time.Minute
+	if f.Kind == kindCommand {
+		d += f.timeout()
+	}
+	return d
+}
+
+// kindCommand is the deploy target whose deployments are commands that take their
+// time themselves.
+const kindCommand = "command"
+
+func (f Frozen) timeout() time.Duration { return cmp.Or(f.Timeout, deploy.DefaultBuildWithin) }
+
+// expected is what a release of a service will freeze, as far as its steps' bounds
+// depend on it before it is built.
+func expected(s catalog.Service) (f Frozen) {
+	f.Kind = s.Deploy.Kind
+	f.follow(s)
+	_ = f.settings(s) // damaged settings fail the build, which says so
+	return f
 }
 
 // load reads what a task is about.

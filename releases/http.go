@@ -331,6 +331,7 @@ func (r *Releases) getBoard(w http.ResponseWriter, req *http.Request) error {
 		if rows, err = Board(ctx, tx, r.cfg.Catalog.Current()); err != nil {
 			return err
 		}
+		rows = r.Seen(rows)
 		return MarkFrozen(ctx, tx, r.cfg.Catalog.Current(), r.cfg.Now(), rows)
 	}); err != nil {
 		return err

@@ -161,6 +161,9 @@ func (r *Releases) awake(ctx context.Context, p Placement, o deploy.Observation)
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := forgetLife(ctx, tx.Tx, p.Service, p.Environment); err != nil {
+			return err
+		}
 		tx.Publish(nightporter.Deployed{
 			Release: p.Release, Service: p.Service, Environment: p.Environment, Version: p.Version, Commit: p.Commit,
 			At: tx.Now(), Evidence: o.Evidence,

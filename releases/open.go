@@ -117,12 +117,14 @@ func (r *Releases) plan(ctx context.Context, tx *store.Tx, rel *Release) ([]run.
 	var gateway []string // what the next stage stands after
 	if rel.frozen.Kind == "" {
 		var after []string
-		if service.Artifact.WaitForAPI {
+		if service.Artifact.WaitForAPI || service.Artifact.WaitForCheck != "" {
 			steps = append(steps, run.StepSpec{Name: stepArtifact, Kind: kindArrival, Input: stepInput{Release: rel.ID}})
 			after = []string{stepArtifact}
 		}
 		steps = append(steps, run.StepSpec{
-			Name: "build", Kind: kindBuild, Input: stepInput{Release: rel.ID}, After: after, Within: 20 * time.Minute, Attempts: 3,
+			Name: "build", Kind: kindBuild, Input: stepInput{Release: rel.ID}, After: after,
+			// The provider ends a build that takes too long; the rest is for the checkout.
+			Within: expected(service).timeout() + 5*time.Minute, Attempts: 3,
 		})
 		gateway = []string{"build"}
 	}
@@ -167,15 +169,13 @@ func (r *Releases) stageSteps(world *catalog.World, service catalog.Service, rel
 		steps = append(steps, run.StepSpec{Name: "await " + env, Kind: kindAwait, Input: input, After: after})
 		after = []string{"await " + env}
 	}
-	within := service.Health.Within
-	if within == 0 {
-		within = time.Minute
+	frozen := rel.frozen
+	if frozen.Kind == "" {
+		frozen = expected(service)
 	}
 	steps = append(steps, run.StepSpec{
 		Name: "deploy " + env, Kind: kindDeploy, Input: input, After: after, Holds: holds(rel.Service, env),
-		// The provider gives up after within; the rest is for draining what
-		// ran before.
-		Within: within + 5*time.Minute, Attempts: 3,
+		Within: frozen.within(), Attempts: 3,
 	})
 	return append(steps, r.tagStep(rel, env, "deploy "+env)...)
 }

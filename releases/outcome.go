@@ -46,15 +46,26 @@ func (r *Releases) outcome(ctx context.Context, c *run.Change, s *run.Step) erro
 		return set(ctx, c.Tx.Tx, rel.ID, Deploying, "", c.Now())
 	case kindDeploy:
 		var out deployed
-		if len(s.Output) > 0 {
-			if err := json.Unmarshal(s.Output, &out); err != nil {
-				return fmt.Errorf("read the outcome of step %q: %w", s.Name, err)
-			}
+		if err := decodeStep(s, &in, &out); err != nil {
+			return err
 		}
 		return r.deployed(ctx, c, s, rel, in, out)
 	case kindTag:
 		if failed {
 			c.Continue() // the deployment stands; the tag is only a mark
+		}
+	}
+	return nil
+}
+
+// decodeStep reads what a step was given, and what it found.
+func decodeStep(s *run.Step, in *stepInput, out *deployed) error {
+	if err := json.Unmarshal(s.Input, in); err != nil {
+		return fmt.Errorf("read the input of step %q: %w", s.Name, err)
+	}
+	if len(s.Output) > 0 {
+		if err := json.Unmarshal(s.Output, out); err != nil {
+			return fmt.Errorf("read the outcome of step %q: %w", s.Name, err)
 		}
 	}
 	return nil
@@ -122,7 +133,7 @@ func (r *Releases) place(ctx context.Context, c *run.Change, rel *Release, env s
 	if err != nil {
 		return fmt.Errorf("write what %s runs of %s: %w", env, rel.Service, err)
 	}
-	return nil
+	return forgetLife(ctx, c.Tx.Tx, rel.Service, env)
 }
 
 // healthyEverywhere ends the release's story when this was the last environment,

@@ -82,6 +82,8 @@ type Frozen struct {
 	Env      map[string]string `json:"env,omitempty"` // never secrets
 	Health   deploy.Health     `json:"health"`
 	Drain    time.Duration     `json:"drain,omitempty"`
+	// Timeout is how long the build, or the command that deploys, may take.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // Get reads a release; not_found when there is none.

@@ -55,6 +55,8 @@ type Config struct {
 	Recall    Recaller                   // takes back what Lend gave; nil only with it
 	// Page is the address of a release's page, for messages; nil for none.
 	Page func(id string) string
+	// WatchEvery is how often what runs is looked at, in real time. 0 means 15 s.
+	WatchEvery time.Duration
 	// Now is the clock of reminders: the schedules' clock. nil means time.Now.
 	Now func() time.Time
 	Log *slog.Logger // nil is silent
@@ -64,6 +66,7 @@ type Config struct {
 type Releases struct {
 	cfg    Config
 	lastID int64
+	watch  watch
 }
 
 // New makes the capability and adds its runs to the engine.
@@ -77,6 +80,9 @@ func New(cfg Config) (*Releases, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.WatchEvery <= 0 {
+		cfg.WatchEvery = defaultWatch
+	}
 	if cfg.Page == nil {
 		cfg.Page = func(string) string { return "" }
 	}
@@ -89,6 +95,7 @@ func New(cfg Config) (*Releases, error) {
 		kindAwait:   &daylight{r},
 		kindArrival: &arrival{r},
 	})
+	cfg.Runs.Add(run.Kind{Name: revivalKind, Outcome: r.revived}, map[string]run.Handler{kindRevive: &reviver{deployer{r: r}}})
 	return r, nil
 }
 
@@ -100,6 +107,9 @@ const (
 	kindTag     = "release.tag"
 	kindAwait   = "release.await"
 	kindArrival = "release.artifact"
+
+	revivalKind = "revival"
+	kindRevive  = "release.revive"
 )
 
 // Migrations are the tables of this package.
@@ -218,6 +228,18 @@ CREATE TABLE release_artifact (
 	person TEXT NOT NULL,
 	at BIGINT NOT NULL,
 	PRIMARY KEY (service, commit_id)
+);
+`}, {Name: "releases/0004", SQL: `
+CREATE TABLE release_life (
+	service TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	state TEXT NOT NULL,
+	message TEXT NOT NULL,
+	deaths BIGINT NOT NULL,
+	run_id TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	retry_at BIGINT NOT NULL,
+	PRIMARY KEY (service, environment)
 );
 `}}
 

@@ -280,6 +280,8 @@ func (a *App) getService(w http.ResponseWriter, r *http.Request) error {
 	err := a.view(r, func(ctx context.Context, tx *store.Tx) error {
 		rows, err := releases.Board(ctx, tx, world)
 		if i := slices.IndexFunc(rows, func(row releases.Row) bool { return row.Service == s.Name }); err == nil && i >= 0 {
+			rows = a.modules.releases.Seen(rows[i : i+1])
+			i = 0
 			body.Board = &rows[i]
 			err = releases.MarkFrozen(ctx, tx, world, a.clock.Now(), rows[i:i+1])
 		}

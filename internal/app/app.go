@@ -242,6 +242,7 @@ func (a *App) Run(ctx context.Context) {
 	})
 	wg.Go(func() { a.prune(ctx) })
 	wg.Go(func() { a.modules.repos.Run(ctx) })
+	wg.Go(func() { a.modules.releases.Run(ctx) })
 	wg.Go(func() { a.modules.environments.Run(ctx) })
 	wg.Go(func() { a.modules.security.Run(ctx) })
 	wg.Go(func() { a.runMetrics(ctx) })

@@ -37,6 +37,8 @@ func (a *App) flows() {
 	outbox.On(b, "tell.waiting", a.tellWaiting)       // AwaitingApproval  -> the approvers
 	outbox.On(b, "tell.rolledback", a.tellRolledBack) // ReleaseRolledBack -> the owner
 	outbox.On(b, "tell.healthy", a.tellHealthy)       // ReleaseHealthy    -> the owner
+	outbox.On(b, "tell.down", a.tellDown)             // ServiceDown       -> the owner
+	outbox.On(b, "tell.up", a.tellUp)                 // ServiceUp         -> the owner
 	outbox.On(b, "tell.drifted", a.tellDrifted)       // RepoDrifted       -> the owner
 
 	// A night passes. Its hand-offs are awaited, so they are steps of its runs and

@@ -48,6 +48,7 @@ func (a *App) Board(ctx context.Context) (rows []releases.Row, err error) {
 		if rows, err = releases.Board(ctx, tx, a.catalog.Current()); err != nil {
 			return err
 		}
+		rows = a.modules.releases.Seen(rows)
 		return releases.MarkFrozen(ctx, tx, a.catalog.Current(), a.clock.Now(), rows)
 	})
 	return rows, err

@@ -52,6 +52,26 @@ func (a *App) tellHealthy(ctx context.Context, e nightporter.ReleaseHealthy) err
 	})
 }
 
+func (a *App) tellDown(ctx context.Context, e nightporter.ServiceDown) error {
+	what := "has died in %s and is being started again"
+	if e.Alive {
+		what = "does not answer as it should in %s"
+	}
+	return a.Tell(ctx, catalog.Owner, notify.Message{
+		Key:   fmt.Sprintf("service/%s/%s/down/%d", e.Service, e.Environment, e.At.UnixMicro()),
+		Title: fmt.Sprintf("%s %s "+what, e.Service, e.Version, e.Environment),
+		Text:  e.Reason, URL: a.page("/services/" + e.Service), Severity: notify.Problem, Service: e.Service, Environment: e.Environment, At: a.clock.Now(),
+	})
+}
+
+func (a *App) tellUp(ctx context.Context, e nightporter.ServiceUp) error {
+	return a.Tell(ctx, catalog.Owner, notify.Message{
+		Key:   fmt.Sprintf("service/%s/%s/up/%d", e.Service, e.Environment, e.At.UnixMicro()),
+		Title: fmt.Sprintf("%s %s is well again in %s", e.Service, e.Version, e.Environment),
+		URL:   a.page("/services/" + e.Service), Severity: notify.Info, Service: e.Service, Environment: e.Environment, At: a.clock.Now(),
+	})
+}
+
 // tellDrifted tells the owner of every service of the repository once.
 func (a *App) tellDrifted(ctx context.Context, e repos.Drifted) error {
 	who := "somebody"

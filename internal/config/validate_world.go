@@ -124,12 +124,9 @@ func (v *validator) services() {
 				v.fail(at+".deploy", "add run: [./deploy.sh]", "there is no command to run")
 			}
 		case "process":
-			if s.Artifact.Image != "" || s.Artifact.WaitFor.API {
+			if s.Artifact.Image != "" || waits {
 				v.fail(at+".artifact", "remove it, or deploy with helm", "a process is built from the commit and does not use an image")
 			}
-		}
-		if s.Artifact.WaitFor.Check != "" {
-			v.warn(at+".artifact.wait_for.check", "write wait_for: {api: true}, and let CI say that the image exists", "waiting for a check is not possible yet: every release of %s will fail", s.Name)
 		}
 		if waits && s.Artifact.Image == "" && !s.Artifact.WaitFor.API {
 			v.fail(at+".artifact", "add image", "there is nothing to wait for without an image")

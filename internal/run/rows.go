@@ -211,3 +211,21 @@ func insertRun(ctx context.Context, tx *gate.Tx, r *Run, fence int64) error {
 	}
 	return nil
 }
+
+// Held lists the names that runs and steps have taken for themselves alone: what
+// somebody is at work on.
+func Held(ctx context.Context, tx *store.Tx) (map[string]bool, error) {
+	out := map[string]bool{}
+	err := tx.Each(ctx, `SELECT DISTINCT name FROM run_hold WHERE shared = 0`, nil, func(scan func(...any) error) error {
+		var name string
+		if err := scan(&name); err != nil {
+			return err
+		}
+		out[name] = true
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what runs hold: %w", err)
+	}
+	return out, nil
+}

@@ -12,6 +12,8 @@ import (
 	"nightporter.dev/nightporter/internal/run"
 	"nightporter.dev/nightporter/provider/deploy"
 	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
+	"nightporter.dev/nightporter/provider/forge"
+	forgemem "nightporter.dev/nightporter/provider/forge/mem"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/versions"
 )
@@ -543,6 +545,67 @@ func TestAReleaseWaitsForWhatCIBuildsOnPostgres(t *testing.T) {
 			}
 		}
 		h.waits("0.1.0")
+	})
+}
+
+// The far end is the judge of what is deployed: the image of the template.
+func TestAReleaseWaitsForACheck(t *testing.T) {
+	t.Parallel()
+	checked := strings.Replace(builtByCI, "{api: true}", "{check: build}", 1)
+	status := func(h *house, commit string, s forge.StatusState) {
+		h.t.Helper()
+		if err := h.forge.SetStatus(context.Background(), "ledger", commit, forge.Status{Context: "build", State: s}); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	inHouse(t, func(t *testing.T, h *house) {
+		h.reload(checked)
+		h.begin()
+		commit := h.merge("first", "minor")
+		says := func(what string) {
+			t.Helper()
+			h.until("it says "+what, func(r *releases.Release) bool {
+				return r.State == releases.WaitingForArtifact && strings.HasSuffix(r.Message, what)
+			})
+		}
+		says("nobody has reported the check build yet")
+		status(h, commit, forge.Pending)
+		says("the check build is running")
+		status(h, commit, forge.Failure)
+		says("the check build is red")
+		if got := h.runs("dev"); got != "nothing" {
+			t.Errorf("dev runs %s before the check is green", got)
+		}
+
+		// A restart in between loses nothing, and a check that nobody reports is
+		// not asked for day and night.
+		h.stop()
+		h.open()
+		h.reload(checked)
+		before := h.forge.Calls("Check")
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := h.forge.Calls("Check") - before; n < 24 || n > 1000 {
+			t.Errorf("the forge was asked %d times in a day", n)
+		}
+		if !h.wasTold("ledger 0.1.0 has waited 4h0m0s for the check build") {
+			t.Error("nobody was reminded")
+		}
+		status(h, commit, forge.Success)
+		h.waits("0.1.0")
+		instances, err := h.deploy.Running(context.Background(), "ledger", "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i, ok := deploy.Find(instances, deploy.Serving); !ok || string(i.Artifact) != "registry.acme.test:5000/ledger:0.1.0" {
+			t.Errorf("dev runs %q, want the image of the template", i.Artifact)
+		}
+
+		// A check that was green before the merge was seen is not waited for.
+		h.forge.SetFault(forgemem.Fault{Webhooks: forgemem.Lose})
+		commit = h.merge("second", "patch")
+		status(h, commit, forge.Success)
+		h.waits("0.1.1")
 	})
 }
 

@@ -109,6 +109,10 @@ func cellOf(e nightporter.Environment, cell releases.Cell, row *releases.Row, ma
 		c.State, c.Word = Muted, "never"
 	case "healthy":
 		c.State, c.Word = OK, "healthy"
+	case releases.Down:
+		c.State, c.Word, c.Note = Failed, "down", cell.Message
+	case releases.Unwell:
+		c.State, c.Word, c.Note = Failed, "unhealthy", cell.Message
 	case "asleep":
 		c.State, c.Icon, c.Word = Muted, IconAsleep, "asleep"
 	case "waiting_for_environment":

@@ -45,7 +45,7 @@ func (v *visit) board(ctx context.Context) ([]releases.Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.rows = rows
+		v.rows = v.c.cfg.Releases.Seen(rows)
 	}
 	return v.rows, nil
 }

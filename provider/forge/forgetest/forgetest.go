@@ -91,7 +91,7 @@ func Run(t *testing.T, setup func(t *testing.T) Harness) {
 			test(t, h)
 		})
 	}
-	for _, group := range [][]test{sweepTests, historyTests, writeTests, webhookTests, settingsTests} {
+	for _, group := range [][]test{sweepTests, historyTests, writeTests, checkTests, webhookTests, settingsTests} {
 		for _, tt := range group {
 			run(tt.name, tt.run)
 		}

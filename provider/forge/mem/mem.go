@@ -54,6 +54,7 @@ type Forge struct {
 var (
 	_ forge.Forge     = (*Forge)(nil)
 	_ forge.Commenter = (*Forge)(nil)
+	_ forge.Checker   = (*Forge)(nil)
 )
 
 type repository struct {
@@ -272,4 +273,21 @@ func cloneMap(m map[string]string) map[string]string {
 		c[k] = v
 	}
 	return c
+}
+
+// Check implements [forge.Checker]: here a check is a status.
+func (f *Forge) Check(ctx context.Context, repo, commit, name string) (forge.CheckState, error) {
+	r, err := f.open(ctx, "Check", repo)
+	if err != nil {
+		return forge.CheckState{}, err
+	}
+	defer f.mu.Unlock()
+	if !r.commits[commit] {
+		return forge.CheckState{}, &forge.NotFoundError{What: "commit " + commit + " of " + repo}
+	}
+	s, ok := r.statuses[commit][name]
+	if !ok {
+		return forge.CheckState{}, nil
+	}
+	return forge.CheckState{State: s.State, Description: s.Description, URL: s.TargetURL, At: f.now().UTC()}, nil
 }

@@ -16,6 +16,7 @@ type repository struct {
 	pulls    []*pull
 	numbers  int                  // of pull requests so far
 	statuses map[string][]*status // by commit, oldest first
+	checks   map[string][]*checkRun
 	releases []*release
 	conf     Settings
 	stale    *Settings // as they were when [Fault.Stale] was set

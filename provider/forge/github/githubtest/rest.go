@@ -119,6 +119,7 @@ func (s *Server) router() http.Handler {
 	mux.HandleFunc("GET "+repo+"/commits/{sha}", s.repo(s.getCommit))
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/pulls", s.repo(s.listCommitPulls))
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/statuses", s.repo(s.listStatuses))
+	mux.HandleFunc("GET "+repo+"/commits/{sha}/check-runs", s.repo(s.listCheckRuns))
 	mux.HandleFunc("POST "+repo+"/statuses/{sha}", s.repo(s.postStatus))
 	mux.HandleFunc("GET "+repo+"/releases", s.repo(s.listReleases))
 	mux.HandleFunc("POST "+repo+"/releases", s.repo(s.postRelease))
