@@ -44,6 +44,10 @@ func (b *builder) Start(ctx context.Context, t run.Task) (string, error) {
 	if token.Frozen.Artifact, err = b.r.named(ctx, rel, service); err != nil {
 		return "", err
 	}
+	if token.Frozen.Kind == kindCommand {
+		// The checkout holds the program, and the image is what it deploys.
+		token.Frozen.Image, token.Frozen.Artifact = string(token.Frozen.Artifact), ""
+	}
 	if b.r.cfg.Source != nil {
 		maker, builds := d.(deploy.Builder)
 		if token.Frozen.Artifact != "" {
@@ -85,9 +89,32 @@ func (b *builder) build(ctx context.Context, t run.Task, maker deploy.Builder, r
 		return "", nightporter.E(nightporter.Invalid, "nobody says how to start %s", rel.Service).
 			WithHint("write `run: [./bin/app]` into %s of its repository, or under deploy in nightporter.yaml", config.RepoFileName)
 	}
+	source := dir
+	if frozen.Kind != kindCommand { // a command's folder is where it runs
+		if source, err = folder(dir, frozen.Dir); err != nil {
+			return "", err
+		}
+	}
 	return maker.Build(ctx, deploy.BuildRequest{
-		Key: key(t), Service: rel.Service, Commit: rel.Commit, Source: dir, Command: service.Deploy.Build, Within: frozen.Timeout,
+		Key: key(t), Service: rel.Service, Commit: rel.Commit, Source: source, Command: service.Deploy.Build, Within: frozen.Timeout,
 	})
+}
+
+// folder is a folder of a checkout. A link that leads elsewhere is none: whoever
+// may merge must not be able to build from outside.
+func folder(checkout, dir string) (string, error) {
+	if dir == "" || dir == "." {
+		return checkout, nil
+	}
+	root, err := filepath.EvalSymlinks(checkout)
+	if err != nil {
+		return "", err
+	}
+	want := filepath.Join(root, dir)
+	if real, err := filepath.EvalSymlinks(want); err != nil || real != want || !filepath.IsLocal(dir) {
+		return "", nightporter.E(nightporter.Invalid, "the repository has no folder %s", dir).WithHint("correct deploy.dir in nightporter.yaml")
+	}
+	return want, nil
 }
 
 func (b *builder) Observe(ctx context.Context, t run.Task, token string) (run.Observation, error) {
@@ -142,11 +169,17 @@ func (f *Frozen) settings(s catalog.Service) error {
 		Env     map[string]string `json:"env"`
 		Drain   config.Duration   `json:"drain"`
 		Timeout config.Duration   `json:"timeout"`
+		Dir     string            `json:"dir"`
+		Actions []string          `json:"actions"`
 	}
 	if err := json.Unmarshal(s.Deploy.Settings, &extra); err != nil {
 		return nightporter.Wrap(err, nightporter.Invalid, "the deploy settings of %s are damaged", s.Name)
 	}
 	f.Env, f.Drain, f.Timeout = extra.Env, extra.Drain.Std(), extra.Timeout.Std()
+	f.Dir = extra.Dir
+	if f.Kind == kindCommand {
+		f.Actions = extra.Actions
+	}
 	return nil
 }
 

@@ -84,6 +84,11 @@ type Frozen struct {
 	Drain    time.Duration     `json:"drain,omitempty"`
 	// Timeout is how long the build, or the command that deploys, may take.
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// Image is what a command deploys; Artifact then holds its program.
+	Image string `json:"image,omitempty"`
+	// Dir and Actions are a command's folder and what it can do.
+	Dir     string   `json:"dir,omitempty"`
+	Actions []string `json:"actions,omitempty"`
 }
 
 // Get reads a release; not_found when there is none.

@@ -21,6 +21,7 @@ import (
 	cloudmem "nightporter.dev/nightporter/provider/cloud/mem"
 	cloudprocess "nightporter.dev/nightporter/provider/cloud/process"
 	"nightporter.dev/nightporter/provider/deploy"
+	"nightporter.dev/nightporter/provider/deploy/command"
 	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
 	"nightporter.dev/nightporter/provider/deploy/process"
 	"nightporter.dev/nightporter/provider/forge"
@@ -165,12 +166,36 @@ func (a *App) makeDeployers(p *Providers) error {
 		}
 		p.Deployers["mem"] = d
 	}
-	if !kinds["process"] {
-		return nil
+	if kinds["process"] {
+		d, err := a.makeProcesses(p, "deploy")
+		if err != nil {
+			return err
+		}
+		p.Deployers["process"] = d
 	}
-	dir, err := a.dataDir("deploy")
+	if kinds["command"] {
+		jobs, err := a.makeProcesses(p, "command")
+		if err != nil {
+			return err
+		}
+		dir, err := a.dataDir("deployments")
+		if err != nil {
+			return err
+		}
+		if p.Deployers["command"], err = command.New(command.Config{Dir: dir, Jobs: jobs, Builder: jobs}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeProcesses makes what runs other people's programs on this machine, in a
+// folder of its own.
+func (a *App) makeProcesses(p *Providers, folder string) (*process.Deployer, error) {
+	cfg := a.config.Load()
+	dir, err := a.dataDir(folder)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := process.Config{Dir: dir, RunAs: cfg.RunAs, Environment: inherited(cfg.RunEnv)}
 	if cfg.SameUser == "allowed" || a.opts.Dev {
@@ -178,11 +203,10 @@ func (a *App) makeDeployers(p *Providers) error {
 	}
 	d, err := process.New(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.Deployers["process"] = d
 	p.close = append(p.close, d.Close)
-	return nil
+	return d, nil
 }
 
 // makeSource lets builds fetch from the forges.

@@ -114,6 +114,10 @@ type Deploy struct {
 	// Process and command: how long a build or a command may take.
 	Timeout Duration `yaml:"timeout" jsonschema:"default=15m"`
 
+	// Command: what the program can do beside deploying: `observe`, `switch`,
+	// `discard`, `stop`. It is asked nothing else.
+	Actions []string `yaml:"actions"`
+
 	// Helm: the chart, in a repository of a forge or an OCI registry:
 	// `github/charts/base`, `oci://registry.acme.test/charts/base`.
 	Chart string `yaml:"chart"`

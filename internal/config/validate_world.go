@@ -123,6 +123,7 @@ func (v *validator) services() {
 			if len(s.Deploy.Run) == 0 {
 				v.fail(at+".deploy", "add run: [./deploy.sh]", "there is no command to run")
 			}
+			v.actions(at+".deploy.actions", s)
 		case "process":
 			if s.Artifact.Image != "" || waits {
 				v.fail(at+".artifact", "remove it, or deploy with helm", "a process is built from the commit and does not use an image")
@@ -148,6 +149,26 @@ func (v *validator) services() {
 					v.fail(at+"."+list.key, "", "%q must be inside the repository", file)
 				}
 			}
+		}
+	}
+}
+
+// actions checks what the program of a service says it can do.
+func (v *validator) actions(at string, s Service) {
+	can := map[string]bool{}
+	for i, a := range s.Deploy.Actions {
+		if !slices.Contains([]string{"deploy", "observe", "switch", "discard", "stop"}, a) {
+			v.fail(catalog.At(at, i), "write observe, switch, discard or stop", "%q is no action of a command", a)
+		}
+		can[a] = true
+	}
+	if can["switch"] != can["discard"] {
+		v.fail(at, "add the other one", "what is brought up beside the old version must be able to take over and to go")
+	}
+	for name, e := range sorted(v.c.Environments) {
+		runs := len(s.Environments) == 0 || slices.Contains(s.Environments, name)
+		if runs && !can["stop"] && e.Cloud.Kind != "" && e.Schedule != "" && e.Schedule != "always" && e.Kind != nightporter.Production {
+			v.warn(at, "teach the program the action stop", "%s is torn down at night, and nothing can stop %s there: the night will not pass", name, s.Name)
 		}
 	}
 }

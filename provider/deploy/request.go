@@ -33,9 +33,19 @@ type Request struct {
 	// Command is the program and its arguments, as they are: no shell reads
 	// them. A relative program is looked for in the artifact.
 	Command []string
+	// Image is what a command deploys, "" for none: "registry.acme.test/ledger:1.4.0".
+	// Artifact then holds the command's own files.
+	Image string
+	// Dir is the folder of the artifact in which a command runs; "" means its root.
+	Dir string
+	// Actions are what a command can be asked beside deploying.
+	Actions []string
+	// Timeout is how long a command may take. 0 means 15 min.
+	Timeout time.Duration
 	// Env is the service's own environment. Names that the provider sets
 	// itself (PORT, and everything that starts with NIGHTPORTER_) are refused.
-	// Values may be secrets: no provider logs or stores them in the clear.
+	// Values may be secrets: no provider logs them, or stores them where
+	// others than itself may read.
 	Env map[string]string
 	// Credentials is what the instance reads its leased credentials with; nil
 	// for a service that has none.
@@ -135,7 +145,7 @@ func (r Request) WithDefaults() Request {
 // SameAs says whether other may share r's key: whether it asks for the same thing.
 func (r Request) SameAs(other Request) bool {
 	return r.Service == other.Service && r.Environment == other.Environment && r.Version == other.Version &&
-		r.Commit == other.Commit && r.Artifact == other.Artifact
+		r.Commit == other.Commit && r.Artifact == other.Artifact && r.Image == other.Image
 }
 
 // BuildRequest asks for the artifact of one commit.

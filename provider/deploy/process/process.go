@@ -27,6 +27,7 @@
 //	artifacts/<sha256>/                  what builds made, by content
 //	builds/<service>/<commit>-<recipe>/  attempts, and the artifact once there is one
 //	cache/<service>/                     the home of the service's builds
+//	jobs/<id>/                           commands that were run to their end: job.json, run/, log, end.json
 //
 // All of it survives kill -9 at any instruction: files are replaced by renaming,
 // and each intent is on disk before the act.

@@ -24,12 +24,17 @@ func (d *Deployer) handOver(ctx context.Context, i *instance, c deploy.Credentia
 		return "", err
 	}
 	path = d.tokenFile(i.id)
-	// The folder belongs to the service's user. A name that nobody can guess,
-	// opened with O_EXCL and mode 0600, is not one that was put there; it is
-	// given away through its descriptor, and renaming follows no link.
+	return path, d.putToken(path, token)
+}
+
+// putToken writes a token to a file in a folder that belongs to the service's
+// user. A name that nobody can guess, opened with O_EXCL and mode 0600, is not one
+// that was put there; it is given away through its descriptor, and renaming
+// follows no link.
+func (d *Deployer) putToken(path, token string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".token-")
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // does nothing once it is renamed
 	if d.user != nil {
@@ -39,9 +44,9 @@ func (d *Deployer) handOver(ctx context.Context, i *instance, c deploy.Credentia
 		_, err = f.WriteString(token + "\n")
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", err
+		return err
 	}
-	return path, os.Rename(f.Name(), path)
+	return os.Rename(f.Name(), path)
 }
 
 // takeBack removes the token of an instance that has ended. It was used or has
