@@ -240,7 +240,10 @@ type DrillPassed struct {
 	FellBackFrom string   `json:"fell_back_from,omitempty"`
 	Reason       string   `json:"reason,omitempty"`
 	Lines        []string `json:"lines,omitempty"`
-	Evidence     Evidence `json:"evidence"`
+	// Scratch is the name that it was built under for a drill beside the
+	// environment itself; "" for a rebuild.
+	Scratch  string   `json:"scratch,omitempty"`
+	Evidence Evidence `json:"evidence"`
 }
 
 // DrillFailed: an environment did not come back, twice, or took longer than its
@@ -255,6 +258,8 @@ type DrillFailed struct {
 	Step        string        `json:"step,omitempty"`
 	Reason      string        `json:"reason"`
 	Lines       []string      `json:"lines,omitempty"`
+	// Scratch as in [DrillPassed].
+	Scratch string `json:"scratch,omitempty"`
 }
 
 // EnvironmentKept: somebody wants an environment on or off for a while, whatever

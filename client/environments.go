@@ -74,6 +74,10 @@ type EnvironmentDetail struct {
 	RehearsedAt time.Time `json:"rehearsed_at,omitzero"`
 	SparedUntil time.Time `json:"spared_until,omitzero"`
 	Work        *Run      `json:"work,omitempty"` // the active run
+	// Drillable says that it can be built beside itself, and Drilling is the
+	// run that does.
+	Drillable bool `json:"drillable,omitempty"`
+	Drilling  *Run `json:"drilling,omitempty"`
 }
 
 // Recovery is how long an environment takes to come back, of its last rebuilds.
@@ -100,6 +104,9 @@ type Drill struct {
 	Steps        []DrillStep `json:"steps"`
 	StartedAt    time.Time   `json:"started_at"`
 	FinishedAt   time.Time   `json:"finished_at"`
+	// Scratch is the name that it was built under beside the environment
+	// itself; "" for a rebuild of the environment.
+	Scratch string `json:"scratch,omitempty"`
 }
 
 // DrillStep is how long one step of a rebuild took.
@@ -232,6 +239,17 @@ func (c *Client) Up(ctx context.Context, name string, p Press) (run string, err 
 // conflict when it is down; protected for production.
 func (c *Client) Down(ctx context.Context, name string, p Press) (run string, err error) {
 	return c.press(ctx, name, "/down", p)
+}
+
+// Drill builds an environment beside itself under another name and clears it away
+// again; of is head or good, and "" means head. It returns the run to follow.
+// Errors: invalid where that cannot be done; conflict while it is being done.
+func (c *Client) Drill(ctx context.Context, name, of string) (run string, err error) {
+	var out struct {
+		Run string `json:"run"`
+	}
+	err = c.call(ctx, http.MethodPost, environmentPath(name, "/drill"), nil, map[string]string{"of": of}, &out)
+	return out.Run, err
 }
 
 func (c *Client) press(ctx context.Context, name, verb string, p Press) (string, error) {

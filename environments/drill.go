@@ -29,6 +29,10 @@ type Drill struct {
 	Steps        []DrillStep `json:"steps"`
 	StartedAt    time.Time   `json:"started_at"`
 	FinishedAt   time.Time   `json:"finished_at"`
+	// Scratch is the name that it was built under beside the environment
+	// itself; "" for a rebuild of the environment. It has no services and no
+	// logins, so its time is not one of a recovery's.
+	Scratch string `json:"scratch,omitempty"`
 	// At is when it ended by the schedules' clock; zero for one of an older
 	// version.
 	At     time.Time     `json:"-"`
@@ -84,14 +88,14 @@ func drillOf(r *run.Run, commit string, now time.Time) Drill {
 func (d Drill) passed(e nightporter.Evidence) nightporter.DrillPassed {
 	return nightporter.DrillPassed{
 		Environment: d.Environment, Run: d.Run, Commit: d.Commit, StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, Budget: d.Budget,
-		FellBackFrom: d.FellBackFrom, Reason: d.Reason, Lines: d.Lines, Evidence: e,
+		FellBackFrom: d.FellBackFrom, Reason: d.Reason, Lines: d.Lines, Scratch: d.Scratch, Evidence: e,
 	}
 }
 
 func (d Drill) failed() nightporter.DrillFailed {
 	return nightporter.DrillFailed{
 		Environment: d.Environment, Run: d.Run, Commit: d.Commit, StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, Budget: d.Budget,
-		Step: d.Step, Reason: d.Failure, Lines: d.Lines,
+		Step: d.Step, Reason: d.Failure, Lines: d.Lines, Scratch: d.Scratch,
 	}
 }
 
@@ -105,9 +109,9 @@ func keepDrill(ctx context.Context, tx *store.Tx, d Drill) error {
 		reason = d.Failure
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO environment_drill (run_id, environment, passed, commit_id, fell_back_from, reason, step, lines, steps,
-		started_at, finished_at, clock_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		started_at, finished_at, clock_at, scratch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		d.Run, d.Environment, store.Bool(d.Passed), d.Commit, d.FellBackFrom, reason, d.Step, strings.Join(d.Lines, "\n"), string(steps),
-		store.Micros(d.StartedAt), store.Micros(d.FinishedAt), store.Micros(d.At))
+		store.Micros(d.StartedAt), store.Micros(d.FinishedAt), store.Micros(d.At), d.Scratch)
 	if err != nil {
 		return fmt.Errorf("write a drill of %s: %w", d.Environment, err)
 	}
@@ -121,13 +125,13 @@ func Drills(ctx context.Context, tx *store.Tx, name string, limit int) ([]Drill,
 
 func drillsWhere(ctx context.Context, tx *store.Tx, where string, args ...any) ([]Drill, error) {
 	all := []Drill{}
-	err := tx.Each(ctx, `SELECT run_id, environment, passed, commit_id, fell_back_from, reason, step, lines, steps, started_at, finished_at, clock_at
+	err := tx.Each(ctx, `SELECT run_id, environment, passed, commit_id, fell_back_from, reason, step, lines, steps, started_at, finished_at, clock_at, scratch
 		FROM environment_drill WHERE `+where, args,
 		func(scan func(...any) error) error {
 			var d Drill
 			var passed, started, finished, at int64
 			var lines, steps, reason string
-			if err := scan(&d.Run, &d.Environment, &passed, &d.Commit, &d.FellBackFrom, &reason, &d.Step, &lines, &steps, &started, &finished, &at); err != nil {
+			if err := scan(&d.Run, &d.Environment, &passed, &d.Commit, &d.FellBackFrom, &reason, &d.Step, &lines, &steps, &started, &finished, &at, &d.Scratch); err != nil {
 				return err
 			}
 			d.Passed, d.StartedAt, d.FinishedAt = passed != 0, store.Time(started), store.Time(finished)
@@ -147,10 +151,11 @@ func drillsWhere(ctx context.Context, tx *store.Tx, where string, args ...any) (
 	return all, nil
 }
 
-// rebuilds are how long the last passed drills took, oldest first.
+// rebuilds are how long the last passed rebuilds took, oldest first. Drills beside
+// an environment are none: they have less to do.
 func rebuilds(ctx context.Context, tx *store.Tx, name string, n int) ([]time.Duration, error) {
 	var took []time.Duration
-	err := tx.Each(ctx, `SELECT finished_at - started_at FROM environment_drill WHERE environment = ? AND passed = 1
+	err := tx.Each(ctx, `SELECT finished_at - started_at FROM environment_drill WHERE environment = ? AND passed = 1 AND scratch = ''
 		ORDER BY finished_at DESC LIMIT ?`, []any{name, n}, func(scan func(...any) error) error {
 		var us int64
 		err := scan(&us)
@@ -174,11 +179,15 @@ type Recovery struct {
 	LastPassedAt time.Time `json:"last_passed_at,omitzero"` // real time
 }
 
-// recovery sums drills up.
+// recovery sums rebuilds up.
 func recovery(drills []Drill, budget time.Duration) Recovery {
-	r := Recovery{Drills: len(drills)}
+	r := Recovery{}
 	var took []time.Duration
 	for _, d := range drills {
+		if d.Scratch != "" {
+			continue
+		}
+		r.Drills++
 		if d.Passed {
 			r.Passed++
 			took = append(took, d.Took())

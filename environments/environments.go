@@ -117,13 +117,15 @@ func New(cfg Config) (*Environments, error) {
 	}
 	cfg.Runs.Add(run.Kind{Name: kindDown, Outcome: e.outcome, Ended: e.ended}, e.handlers())
 	cfg.Runs.Add(run.Kind{Name: kindUp, Outcome: e.outcome, Ended: e.ended}, nil)
+	cfg.Runs.Add(run.Kind{Name: kindDrill, Outcome: e.drilled, Ended: e.drillEnded}, nil)
 	return e, nil
 }
 
 // The kinds of run.
 const (
-	kindDown = "env.down"
-	kindUp   = "env.up"
+	kindDown  = "env.down"
+	kindUp    = "env.up"
+	kindDrill = "env.drill"
 )
 
 // Migrations are the tables of this package.
@@ -179,6 +181,8 @@ CREATE TABLE environment_drill (
 CREATE INDEX environment_drill_of ON environment_drill (environment, finished_at);
 `}, {Name: "environments/0002", SQL: `
 ALTER TABLE environment_drill ADD COLUMN clock_at BIGINT NOT NULL DEFAULT 0;
+`}, {Name: "environments/0003", SQL: `
+ALTER TABLE environment_drill ADD COLUMN scratch TEXT NOT NULL DEFAULT '';
 `}}
 
 // found is an environment with its provider.

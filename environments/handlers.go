@@ -48,7 +48,7 @@ func (a *asking) Observe(ctx context.Context, t run.Task, _ string) (run.Observa
 	if err := t.Decode(&in); err != nil {
 		return run.Observation{}, err
 	}
-	env, err := a.e.find(t.Subject.ID)
+	env, err := a.e.place(t.Subject.ID, in)
 	if err != nil {
 		return run.Observation{}, err
 	}
@@ -119,6 +119,11 @@ func (e *Environments) fetch(ctx context.Context, _ run.Task, env found, in inpu
 		return run.Observation{}, err
 	}
 	out := planned{Components: plan.Components, Commit: code.Commit}
+	if in.Scratch != "" {
+		if err := e.refuse(env, cloud.Plan{Accounts: plan.Accounts}, 0); err != nil {
+			return run.Observation{State: run.Failed, Message: withHint(err), Output: out}, nil
+		}
+	}
 	if in.Again {
 		if out.Extra, err = e.extra(ctx, env, plan); err != nil {
 			return run.Observation{}, err
@@ -279,7 +284,7 @@ func (o *operation) Start(ctx context.Context, t run.Task) (string, error) {
 	if err := t.Decode(&in); err != nil {
 		return "", err
 	}
-	env, err := o.e.find(t.Subject.ID)
+	env, err := o.e.place(t.Subject.ID, in)
 	if err != nil {
 		return "", err
 	}
@@ -356,7 +361,7 @@ func (o *operation) Observe(ctx context.Context, t run.Task, token string) (run.
 	if err := t.Decode(&in); err != nil {
 		return run.Observation{}, err
 	}
-	env, err := o.e.find(t.Subject.ID)
+	env, err := o.e.place(t.Subject.ID, in)
 	if err != nil {
 		return run.Observation{}, err
 	}
@@ -388,7 +393,11 @@ func (o *operation) Observe(ctx context.Context, t run.Task, token string) (run.
 // Cancel ends what the step began. What exists by then stays, and the next run
 // finds it.
 func (o *operation) Cancel(ctx context.Context, t run.Task, token string) error {
-	env, err := o.e.find(t.Subject.ID)
+	var in input
+	if err := t.Decode(&in); err != nil {
+		return err
+	}
+	env, err := o.e.place(t.Subject.ID, in)
 	if err != nil || token == turnedToken || token == needlessToken {
 		return nil // nothing is there to end
 	}

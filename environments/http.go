@@ -32,6 +32,11 @@ type (
 		Reason  string `json:"reason"`
 		Destroy int    `json:"destroy"` // of down: allow so many resources once
 	}
+	drillBody struct {
+		// Of is head, which the next morning builds and which is the default,
+		// or good, which last came up.
+		Of Revision `json:"of"`
+	}
 	accepted struct {
 		Environment string `json:"environment"`
 		Run         string `json:"run"`
@@ -59,6 +64,7 @@ func (e *Environments) Routes() []httpapi.Route {
 		route(http.MethodGet, "/savings", "savings", nightporter.Read, "What its dark hours spared", nil, Savings{}, e.getSavings),
 		route(http.MethodPost, "/up", "up", nightporter.Update, "Bring it up now", pressBody{}, accepted{}, e.press(cloud.Up)),
 		route(http.MethodPost, "/down", "down", nightporter.Update, "Tear it down now", pressBody{}, accepted{}, e.press(cloud.Down)),
+		route(http.MethodPost, "/drill", "drill", nightporter.Update, "Build it beside itself under another name, prove it, and clear it away", drillBody{}, accepted{}, e.postDrill),
 		route(http.MethodPut, "/keep", "keep", nightporter.Update, "Keep it on, or off, until a time", keepBody{}, Override{}, e.putKeep),
 		route(http.MethodDelete, "/keep", "keep", nightporter.Delete, "Let the schedule decide again", nil, nil, e.deleteKeep),
 	}
@@ -234,6 +240,19 @@ func (e *Environments) press(d cloud.Direction) httpapi.Handler {
 		}
 		return httpapi.WriteJSON(w, http.StatusAccepted, accepted{Environment: name, Run: id})
 	}
+}
+
+func (e *Environments) postDrill(w http.ResponseWriter, req *http.Request) error {
+	var body drillBody
+	if err := httpapi.ReadOptionalJSON(req, &body); err != nil {
+		return err
+	}
+	name := req.PathValue("name")
+	id, err := e.Drill(req.Context(), name, body.Of)
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteJSON(w, http.StatusAccepted, accepted{Environment: name, Run: id})
 }
 
 func (e *Environments) putKeep(w http.ResponseWriter, req *http.Request) error {

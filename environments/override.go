@@ -2,6 +2,8 @@ package environments
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -96,6 +98,63 @@ func allowed(env found, w Wish, now time.Time) error {
 			WithHint("until %s, and again after that", now.Add(most).Format(time.RFC3339))
 	}
 	return nil
+}
+
+// Wake wishes an environment up for two hours on behalf of cause, who deploys to
+// it, and says whether it is on its way. It is a wish like Keep, made once for each
+// key. Where a person wishes it dark nothing is done: that goes before.
+func (e *Environments) Wake(ctx context.Context, name, key, reason, cause string) (waking bool, err error) {
+	env, err := e.find(name)
+	if err != nil {
+		return false, err
+	}
+	now := e.cfg.Clock.Now()
+	w := Wish{State: schedule.On, Until: now.Add(defaultUp), Reason: reason}
+	if err := allowed(env, w, now); err != nil {
+		return false, err
+	}
+	sum := sha256.Sum256([]byte(name + "\n" + key))
+	id, wake := "wake_"+hex.EncodeToString(sum[:10]), false
+	err = e.look(ctx, func(tx *store.Tx) error {
+		wake, waking, err = e.wakeable(ctx, tx, env, id)
+		return err
+	})
+	if err != nil || !wake {
+		return waking, err
+	}
+	err = e.change(ctx, "environment.wake", name, cause, func(ctx context.Context, tx *gate.Tx) error {
+		if wake, waking, err = e.wakeable(ctx, tx.Tx, env, id); err != nil || !wake {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO environment_override (id, environment, state, from_at, until_at, set_at, reason, person)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, id, name, w.State, store.Micros(now), store.Micros(w.Until), store.Micros(now), reason, cause)
+		if err != nil {
+			return fmt.Errorf("write an override of %s: %w", name, err)
+		}
+		tx.Detail("until", w.Until)
+		tx.Detail("reason", reason)
+		tx.Publish(nightporter.EnvironmentKept{Environment: name, State: string(w.State), Until: w.Until, Reason: reason, Person: cause})
+		tx.AfterCommit(func() { e.forget(name) })
+		waking = true
+		return nil
+	})
+	return waking, err
+}
+
+// wakeable says whether an environment is to be woken under an id, and whether it
+// is wanted up as it is.
+func (e *Environments) wakeable(ctx context.Context, tx *store.Tx, env found, id string) (wake, wanted bool, err error) {
+	r, err := read(ctx, tx, env.Name)
+	if err != nil {
+		return false, false, err
+	}
+	w, err := e.desireNow(ctx, tx, env.Environment, r)
+	if err != nil || w.on() || w.Rule == schedule.ByOverride {
+		return false, w.on(), err
+	}
+	var n int64
+	err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM environment_override WHERE id = ?`, id).Scan(&n)
+	return n == 0, false, err
 }
 
 // Unkeep takes every wish about an environment back.

@@ -42,6 +42,9 @@ type input struct {
 	Destroy int `json:"destroy,omitempty"`
 	// Components are what the last look looks at.
 	Components []string `json:"components,omitempty"`
+	// Scratch is the name of the environment that is built beside its
+	// original; "" means the original itself.
+	Scratch string `json:"scratch,omitempty"`
 }
 
 // planned is the outcome of check and fetch.
@@ -150,7 +153,7 @@ func upSteps(env string, plan planned, in input) []run.StepSpec {
 		suffix = " again"
 	}
 	var steps []run.StepSpec
-	var first, all, names []string
+	var first []string
 	for _, name := range plan.Extra {
 		steps = append(steps, run.StepSpec{
 			Name: "destroy " + name + suffix, Kind: stepDestroy, Input: input{Component: name, Again: in.Again}, Holds: alone(env),
@@ -158,19 +161,38 @@ func upSteps(env string, plan planned, in input) []run.StepSpec {
 		})
 		first = append(first, "destroy "+name+suffix)
 	}
-	good := map[string]string{} // the step after which a component can be used
+	builds, all := buildSteps(plan, input{Commit: plan.Commit, Again: in.Again, Fresh: in.Fresh}, suffix, first, alone(env))
+	return append(append(steps, builds...),
+		run.StepSpec{
+			Name: "enrol" + suffix, Kind: stepEnrol, Input: input{Again: in.Again}, After: all, Holds: alone(env), Within: 15 * time.Minute, Attempts: 3,
+		},
+		run.StepSpec{
+			Name: "redeploy" + suffix, Kind: stepRedeploy, Input: input{Again: in.Again}, After: []string{"enrol" + suffix}, Within: 30 * time.Minute, Attempts: 2,
+		},
+		run.StepSpec{
+			Name: "probe" + suffix, Kind: stepProbe, Input: input{Again: in.Again, Components: names(plan)}, After: []string{"redeploy" + suffix},
+			Within: 5 * time.Minute, Attempts: 2,
+		})
+}
+
+// buildSteps build components once the steps called first are over, each after
+// those that it needs, and bring their state back. good are the steps after which
+// all of them can be used.
+func buildSteps(plan planned, in input, suffix string, first []string, holds []run.Hold) (steps []run.StepSpec, good []string) {
+	usable := map[string]string{} // the step after which a component can be used
 	for _, c := range plan.Components {
 		after := slices.Clone(first)
 		for _, need := range c.Needs {
-			after = append(after, good[need])
+			after = append(after, usable[need])
 		}
 		step := func(verb, kind string) {
+			in := in
+			in.Component = c.Name
 			steps = append(steps, run.StepSpec{
-				Name: verb + " " + c.Name + suffix, Kind: kind, After: after, Holds: alone(env), Within: within(c), Attempts: 2,
-				Input: input{Component: c.Name, Commit: plan.Commit, Again: in.Again, Fresh: in.Fresh},
+				Name: verb + " " + c.Name + suffix, Kind: kind, After: after, Holds: holds, Within: within(c), Attempts: 2, Input: in,
 			})
 			after = []string{verb + " " + c.Name + suffix}
-			good[c.Name] = after[0]
+			usable[c.Name] = after[0]
 		}
 		if c.Keep == cloud.BeforeItIs {
 			step("restore", stepRestore)
@@ -179,19 +201,17 @@ func upSteps(env string, plan planned, in input) []run.StepSpec {
 		if c.Keep == cloud.OnceItIs {
 			step("restore", stepRestore)
 		}
-		all, names = append(all, good[c.Name]), append(names, c.Name)
+		good = append(good, usable[c.Name])
 	}
-	return append(steps,
-		run.StepSpec{
-			Name: "enrol" + suffix, Kind: stepEnrol, Input: input{Again: in.Again}, After: all, Holds: alone(env), Within: 15 * time.Minute, Attempts: 3,
-		},
-		run.StepSpec{
-			Name: "redeploy" + suffix, Kind: stepRedeploy, Input: input{Again: in.Again}, After: []string{"enrol" + suffix}, Within: 30 * time.Minute, Attempts: 2,
-		},
-		run.StepSpec{
-			Name: "probe" + suffix, Kind: stepProbe, Input: input{Again: in.Again, Components: names}, After: []string{"redeploy" + suffix},
-			Within: 5 * time.Minute, Attempts: 2,
-		})
+	return steps, good
+}
+
+func names(plan planned) []string {
+	var all []string
+	for _, c := range plan.Components {
+		all = append(all, c.Name)
+	}
+	return all
 }
 
 func within(c cloud.Component) time.Duration {

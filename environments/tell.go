@@ -59,6 +59,13 @@ func (e *Environments) tellNudge(ctx context.Context, env catalog.Environment, d
 // TellFailed tells people that an environment did not come back, or could not be
 // torn down. It hears [nightporter.DrillFailed].
 func (e *Environments) TellFailed(ctx context.Context, d nightporter.DrillFailed) error {
+	if d.Scratch != "" {
+		return e.tell(ctx, notify.Message{
+			Key: "environment/" + d.Environment + "/drill/" + d.Run, Severity: notify.Problem, Environment: d.Environment,
+			Title: title("%s would not come back: %s", d.Environment, d.Reason),
+			Text:  strings.Join(d.Lines, "\n"),
+		})
+	}
 	return e.tell(ctx, notify.Message{
 		Key: "environment/" + d.Environment + "/failed/" + d.Run, Severity: notify.Critical, Environment: d.Environment,
 		Title: title("%s needs a person: %s", d.Environment, d.Reason),

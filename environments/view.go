@@ -63,6 +63,10 @@ type Detail struct {
 	RehearsedAt time.Time `json:"rehearsed_at,omitzero"`
 	SparedUntil time.Time `json:"spared_until,omitzero"`
 	Work        *run.Run  `json:"work,omitempty"` // the active run
+	// Drillable says that it can be built beside itself, and Drilling is the
+	// run that does.
+	Drillable bool     `json:"drillable,omitempty"`
+	Drilling  *run.Run `json:"drilling,omitempty"`
 }
 
 // List sums up every environment, by name.
@@ -136,12 +140,31 @@ func (e *Environments) Show(ctx context.Context, tx *store.Tx, name string) (*De
 		d.Next = &d.Edges[0]
 	}
 	if r.Run != "" {
-		if d.Work, err = run.Get(ctx, tx, r.Run); err != nil {
+		if d.Work, err = follow(ctx, tx, r.Run); err != nil {
 			return nil, err
 		}
-		err = run.Expect(ctx, tx, d.Work)
 	}
-	return d, err
+	if f, err := e.find(name); err == nil {
+		d.Drillable = e.scratchable(f, scratchName(name)) == nil
+	}
+	if at, err := drilling(ctx, tx, name); err != nil || at != "" {
+		if err != nil {
+			return nil, err
+		}
+		if d.Drilling, err = follow(ctx, tx, at); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// follow reads a run with how long its steps usually take.
+func follow(ctx context.Context, tx *store.Tx, id string) (*run.Run, error) {
+	r, err := run.Get(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return r, run.Expect(ctx, tx, r)
 }
 
 func (e *Environments) summary(w *catalog.World, env catalog.Environment, r row, all []Override, took []time.Duration, now time.Time) (Summary, []Edge) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/catalog"
 	"nightporter.dev/nightporter/internal/gate"
 	"nightporter.dev/nightporter/internal/run"
 	"nightporter.dev/nightporter/internal/store"
@@ -17,6 +18,9 @@ type Night interface {
 	// Dark says whether an environment is down or on its way there, and until
 	// when; a zero time means that nobody knows.
 	Dark(ctx context.Context, environment string) (dark bool, until time.Time, err error)
+	// Wake wishes a dark environment up for a while, once for each key, and
+	// says whether it is on its way: not where a person wishes it dark.
+	Wake(ctx context.Context, environment, key, reason, cause string) (waking bool, err error)
 }
 
 // Handover is how far this package is with its part of dusk or dawn.
@@ -172,6 +176,9 @@ func (r *Releases) awake(ctx context.Context, p Placement, o deploy.Observation)
 	})
 }
 
+// wokenLook is how often a deployment looks whether what it woke is up.
+const wokenLook = time.Second
+
 // daylight lets a deployment wait for its environment to be up.
 type daylight struct{ r *Releases }
 
@@ -190,6 +197,19 @@ func (d *daylight) Observe(ctx context.Context, t run.Task, _ string) (run.Obser
 		return run.Observation{State: run.Succeeded, Message: in.Environment + " is up"}, nil
 	}
 	o := run.Observation{State: run.Waiting, Message: "waiting for " + in.Environment + ", which is dark", Again: time.Minute}
+	if env, ok := d.r.cfg.Catalog.Current().Environment(in.Environment); ok && env.WhenDark == catalog.Wake {
+		rel, err := d.r.at(ctx, in.Release)
+		if err != nil {
+			return run.Observation{}, err
+		}
+		waking, err := d.r.cfg.Night.Wake(ctx, in.Environment, t.Run+"/"+t.Step, fmt.Sprintf("deploys %s %s", rel.Service, rel.Version), t.Cause)
+		if err != nil {
+			return run.Observation{}, err
+		}
+		if waking {
+			return run.Observation{State: run.Waiting, Message: in.Environment + " is being woken", Again: wokenLook}, nil
+		}
+	}
 	if !until.IsZero() {
 		o.Message += " until " + until.UTC().Format("2006-01-02 15:04 MST")
 	}

@@ -147,6 +147,11 @@ func (a *App) Dark(ctx context.Context, environment string) (bool, time.Time, er
 	return a.modules.environments.Dark(ctx, environment)
 }
 
+// Wake has a dark environment brought up for a release.
+func (a *App) Wake(ctx context.Context, environment, key, reason, cause string) (bool, error) {
+	return a.modules.environments.Wake(ctx, environment, key, reason, cause)
+}
+
 // prices reads the user's price list, which may change at any time; a list that
 // cannot be read counts as none.
 func (a *App) prices() environments.Prices {

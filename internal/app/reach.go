@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/environments"
 	"nightporter.dev/nightporter/internal/audit"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/releases"
@@ -23,6 +24,9 @@ func (a *App) Webhook(ctx context.Context, forge string, header http.Header, bod
 
 // Sweep looks at every forge now.
 func (a *App) Sweep(ctx context.Context) { a.modules.repos.Sweep(ctx) }
+
+// Environments is the capability, for stories.
+func (a *App) Environments() *environments.Environments { return a.modules.environments }
 
 // Releases lists releases, newest first.
 func (a *App) Releases(ctx context.Context, f releases.Filter) (list []*releases.Release, err error) {

@@ -37,7 +37,8 @@ func dev(t *testing.T) *porter {
 		says("PUT /api/environments/dev/keep", 200, `{"id":"keep_1","state":"on","until":"2026-11-23T23:00:00Z","reason":"load test","person":"ana"}`).
 		says("DELETE /api/environments/dev/keep", 204, "").
 		says("POST /api/environments/dev/up", 202, `{"environment":"dev","run":"run_9"}`).
-		says("POST /api/environments/dev/down", 202, `{"environment":"dev","run":"run_9"}`)
+		says("POST /api/environments/dev/down", 202, `{"environment":"dev","run":"run_9"}`).
+		says("POST /api/environments/dev/drill", 202, `{"environment":"dev","run":"run_9"}`)
 }
 
 func TestReadsOfAnEnvironment(t *testing.T) {
@@ -78,6 +79,8 @@ func TestTimesOfAnEnvironmentAreReadAndChecked(t *testing.T) {
 		"env runs nowhere":                                           4,
 		"env keep dev --reason x":                                    2,
 		"env keep dev --until 2h":                                    2,
+		"env keep dev --until 2h --for 2h --reason x":                2,
+		"env drill dev --of feature/x":                               2,
 		"env keep dev --until 2h --reason x --state asleep":          2,
 		"env down dev --destroy -1 --yes":                            2,
 	} {
@@ -96,6 +99,9 @@ func TestVerbsOfAnEnvironmentDoWhatTheySay(t *testing.T) {
 		"env down dev --yes --detach --until 07:00":            `POST /api/environments/dev/down {"until":"07:00"}`,
 		"env keep dev --until 23:00 --reason test":             `PUT /api/environments/dev/keep {"until":"23:00","state":"on","reason":"test"}`,
 		"env keep dev --until 48h --state off --reason empty":  `PUT /api/environments/dev/keep {"for":"48h","state":"off","reason":"empty"}`,
+		"env keep dev --for 48h --off --reason empty":          `PUT /api/environments/dev/keep {"for":"48h","state":"off","reason":"empty"}`,
+		"env drill dev --detach":                               `POST /api/environments/dev/drill {"of":"head"}`,
+		"env drill dev --of good --detach --json":              `POST /api/environments/dev/drill {"of":"good"}`,
 		"environment unkeep dev":                               `DELETE /api/environments/dev/keep`,
 		"env keep dev --until 23:00 --reason test --json":      `PUT /api/environments/dev/keep {"until":"23:00","state":"on","reason":"test"}`,
 		"env down dev --yes --detach --reason holidays --json": `POST /api/environments/dev/down {"reason":"holidays"}`,
@@ -168,5 +174,40 @@ func TestProductionIsNotTornDownWithAY(t *testing.T) {
 	p.says("POST /api/environments/prod/down", 403, `{"code":"protected","detail":"prod is production and always on"}`)
 	if r := p.run(piped, cli.Config{}, "env", "down", "prod", "--yes"); r.code != 5 {
 		t.Errorf("a refusal of the server: %+v", r)
+	}
+}
+
+func TestADrillSaysHowLongItTakesToComeBack(t *testing.T) {
+	t.Parallel()
+	drilled := func(rest string) string {
+		return `{"name":"dev","state":"up","drills":[{"run":"run_9","environment":"dev","scratch":"dev.drill","started_at":"2026-11-23T12:00:00Z","finished_at":"2026-11-23T12:02:07Z",` + rest + `}]}`
+	}
+	for _, tt := range []struct {
+		name, state, drill string
+		code               int
+		says               string
+	}{
+		{"when it passed", "succeeded", drilled(`"passed":true`), 0, "dev comes back in 2m7s. Nothing of the drill is left.\n"},
+		{"when it took too long", "succeeded", drilled(`"passed":false,"failure":"took 2m7s, and may take 1m0s"`), 1, "dev would not come back: took 2m7s, and may take 1m0s"},
+		{"when its run failed", "failed", drilled(`"passed":false`), 1, "nightporter run show run_9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPorter(t).says("POST /api/environments/dev/drill", 202, `{"environment":"dev","run":"run_9"}`).
+				says("GET /api/runs/run_9", 200, runOfDev("run_9", tt.state)).says("GET /api/environments/dev", 200, tt.drill)
+			r := p.run(piped, cli.Config{}, "env", "drill", "dev")
+			if r.code != tt.code || !strings.Contains(r.stdout+r.stderr, tt.says) {
+				t.Errorf("exit %d, want %d and %q:\n%s%s", r.code, tt.code, tt.says, r.stdout, r.stderr)
+			}
+		})
+	}
+	p := newPorter(t).says("GET /api/environments/dev", 200, drilled(`"passed":true,"commit":"5d1c7f0a9b3e"`))
+	r := p.run(piped, cli.Config{}, "env", "drills", "dev")
+	if r.code != 0 || !strings.Contains(r.stdout, "passed") || !strings.Contains(r.stdout, "dev.drill") || !strings.Contains(r.stdout, "5d1c7f0") {
+		t.Errorf("%+v", r)
+	}
+	p = newPorter(t).says("GET /api/environments/dev", 200, `{"name":"dev","drills":[]}`)
+	if r := p.run(onScreen, cli.Config{}, "env", "drills", "dev"); r.code != 0 || !strings.Contains(r.stdout+r.stderr, "nightporter env drill dev") {
+		t.Errorf("without a drill: %+v", r)
 	}
 }

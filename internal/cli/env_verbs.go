@@ -194,18 +194,23 @@ func (c *CLI) settled(ctx context.Context, api *client.Client, to arrival) (*cli
 }
 
 func (c *CLI) envKeep() *cobra.Command {
-	until, reason, state := "", "", "on"
+	until, span, reason, state, off := "", "", "", "on", false
 	cmd := &cobra.Command{
 		Use: "keep ENVIRONMENT --until TIME --reason WHY", Short: "Keep an environment on, or off, whatever its schedule says",
 		Example: `  nightporter env keep dev --until 23:00 --reason "load test"
-  nightporter env keep dev --until 48h --state off --reason "nobody is in"`,
+  nightporter env keep dev --for 48h --off --reason "nobody is in"`,
 		Args: takes(1, 1), ValidArgsFunction: c.names(environmentNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case until == "":
+			case until != "" && span != "":
+				return usage("say --until or --for, not both")
+			case until == "" && span == "":
 				return usage("until when?").hint("%s %s --until 23:00", cmd.CommandPath(), args[0])
 			case state != "on" && state != "off":
 				return usage("an environment is kept on or off, not %q", state)
+			}
+			if off {
+				state = "off"
 			}
 			if err := needsReason(cmd, reason); err != nil {
 				return err
@@ -215,7 +220,7 @@ func (c *CLI) envKeep() *cobra.Command {
 				return err
 			}
 			k := client.Keep{State: state, Reason: reason}
-			k.Until, k.For = ending(until)
+			k.Until, k.For = ending(first(until, span))
 			o, err := api.Keep(cmd.Context(), args[0], k)
 			if err != nil {
 				return err
@@ -229,7 +234,9 @@ func (c *CLI) envKeep() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&until, "until", "", untilHelp)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for everybody to read")
+	cmd.Flags().StringVar(&span, "for", "", "how `long`, instead of --until: 2h")
 	cmd.Flags().StringVar(&state, "state", state, "on or off")
+	cmd.Flags().BoolVar(&off, "off", false, "the same as --state off")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"on", "off"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -68,7 +68,7 @@ type look struct {
 func lookOf(state string) look {
 	word := strings.ReplaceAll(state, "_", " ")
 	switch state {
-	case "healthy", "succeeded", "cut", "up", "on", "pass":
+	case "healthy", "succeeded", "cut", "up", "on", "pass", "passed":
 		return look{"✓", word, good}
 	case "building", "deploying", "running", "starting", "queued", "intended", "closing", "verifying":
 		return look{"▸", word, busy}

@@ -233,7 +233,7 @@ func developerRules(nonProduction []string) []section {
 			"Run " + env + ".",
 			append(rules(press,
 				"api/releases/+/"+env+"/retry", "api/releases/+/"+env+"/promote", "api/releases/+/"+env+"/rollback",
-				"api/environments/"+env+"/up"),
+				"api/environments/"+env+"/up", "api/environments/"+env+"/drill"),
 				rules(manage, "api/environments/"+env+"/keep")...),
 		})
 	}
@@ -269,7 +269,7 @@ func operatorRules() []section {
 			rules(press, r+"approve", r+"reject", r+"retry", r+"promote", r+"rollback", "api/services/+/deploy", "api/services/+/artifacts", "api/services/+/sarif", "api/runs/+/cancel", "api/dora/rebuild", incidentPaths[0], incidentPaths[1]),
 			rules(manage, "api/services/+/hold", "api/freezes/+", "api/freezes/+/override")...)},
 		{"Run every environment.", append(
-			rules(press, "api/environments/+/up", "api/environments/+/down"),
+			rules(press, "api/environments/+/up", "api/environments/+/down", "api/environments/+/drill"),
 			rules(manage, "api/environments/+/keep")...)},
 		{"Keep repositories alike.", rules(canCreate|press, "api/repos/plan", "api/repos/plans/+/apply", "api/repos/plans/+/undo", "api/repos/adopt")},
 		{"Look after leases, workspaces and findings.", append(append(

@@ -53,6 +53,7 @@ func productActions() []struct {
 		{do("delete", "api/environments/dev/keep"), "developer operator"},
 		{do("update", "api/environments/dev/up"), "developer operator"},
 		{do("update", "api/environments/dev/down"), "operator"},
+		{do("update", "api/environments/dev/drill"), "developer operator"},
 		{do("update", "api/environments/prod/keep"), "operator"},
 		{do("update", "api/freezes/prod"), "operator"},
 		{do("delete", "api/freezes/prod"), "operator"},

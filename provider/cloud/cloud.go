@@ -85,6 +85,16 @@ type Provider interface {
 	Price(r Resource) (Usage, bool)
 }
 
+// Scratcher is a [Provider] that can build an environment a second time, beside
+// the first and without touching it: for a drill in the middle of the day.
+type Scratcher interface {
+	// Scratch is the target of a second environment that is built from the code
+	// of t under another name. What is captured of t can be restored into it,
+	// and nothing of it is ever captured. Whatever would make the two meet, such
+	// as a port, is the provider's to keep apart. It changes nothing.
+	Scratch(t Target, name string) (Target, error)
+}
+
 // Target is the environment that a verb acts on.
 type Target struct {
 	// Environment is its name: lower-case letters, digits, hyphens, dots and

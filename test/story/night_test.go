@@ -89,7 +89,7 @@ func TestNights(t *testing.T) {
 		if h.deploy, err = deploymem.New(deploymem.Config{}); err != nil {
 			t.Fatal(err)
 		}
-		h.openNights(clouds, code)
+		h.openNights(withNights, clouds, code)
 		defer func() { h.stop() }()
 		until := func(text string) {
 			t.Helper()
@@ -190,9 +190,9 @@ func (h *house) wasTold(title string) bool {
 }
 
 // openNights starts a process whose dev is made of something.
-func (h *house) openNights(clouds cloud.Provider, code *infra) {
+func (h *house) openNights(text string, clouds cloud.Provider, code *infra) {
 	h.t.Helper()
-	cfg, err := config.Parse([]byte(withNights), filepath.Join(h.dir, "nightporter.yaml"))
+	cfg, err := config.Parse([]byte(text), filepath.Join(h.dir, "nightporter.yaml"))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -42,8 +42,14 @@ func (v *visit) calendar(w *environments.Week) *Calendar {
 		}
 		for _, drill := range d.Drills {
 			mark, text := CalendarMark{X: place(d, drill.At), State: OK}, "rebuilt at "+drill.At.In(w.Zone).Format("15:04")+" in "+took(max(drill.Took(), time.Millisecond))
+			if drill.Scratch != "" {
+				text = "drilled beside itself at " + drill.At.In(w.Zone).Format("15:04") + " in " + took(max(drill.Took(), time.Millisecond))
+			}
 			if !drill.Passed {
 				mark.State, text = Failed, "rebuild failed at "+drill.At.In(w.Zone).Format("15:04")
+				if drill.Scratch != "" {
+					text = "a drill beside it failed at " + drill.At.In(w.Zone).Format("15:04")
+				}
 			}
 			day.Marks, day.Words = append(day.Marks, mark), append(day.Words, text)
 		}

@@ -61,6 +61,10 @@ func (c *Console) environmentRoutes() []httpapi.Route {
 			_, err := e.Go(ctx, name, cloud.Up, environments.Press{Until: f.until, Reason: f.comment})
 			return err
 		}),
+		act("drill", "drill", nightporter.Update, func(ctx context.Context, name string, _ wished) error {
+			_, err := e.Drill(ctx, name, environments.Head)
+			return err
+		}),
 		act("down", "down", nightporter.Update, func(ctx context.Context, name string, f wished) error {
 			switch {
 			case f.confirm != name:
@@ -318,6 +322,9 @@ func (c *Console) environment(ctx context.Context, v *visit) (Page, error) {
 		p.NotYou = "Your policies do not let you wake it, keep it on or tear it down. Developers and operators may."
 	}
 	p.Run = v.runView(d)
+	if p.Run == nil && d.Drilling != nil {
+		p.Run = runOf("Being drilled, beside itself", d.Drilling)
+	}
 	at, err := weekOf(v.r, c.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -428,6 +435,12 @@ func (v *visit) environmentForms(ctx context.Context, d *environments.Detail) ([
 		f.CLI = "nightporter env unkeep " + d.Name
 		list = append(list, f)
 	}
+	if d.Drillable && d.Drilling == nil && may("drill", nightporter.Update) {
+		f := form("drill", "Drill now", Plain, "Builds it a second time beside itself, from the code that the next morning builds and what was last captured. "+
+			"It is proven good, timed and cleared away. "+d.Name+" is not touched.")
+		f.CLI = "nightporter env drill " + d.Name
+		list = append(list, f)
+	}
 	if may("down", nightporter.Update) && d.State != environments.Down && d.State != environments.Closing {
 		f := form("down", "Sleep now", Danger, "Tears it down now, as at dusk: services end, database logins are revoked, everything is destroyed and built again from code.")
 		f.Comment, f.CommentRequired, f.Confirm, f.CLI = "Why", Required, d.Name, "nightporter env down "+d.Name
@@ -450,11 +463,17 @@ func (v *visit) runView(d *environments.Detail) *RunView {
 	if r == nil {
 		return nil
 	}
-	view := &RunView{Title: "Going dark", Started: cmp.Or(r.StartedAt, r.CreatedAt)}
-	if r.Kind == "env.up" {
-		view.Title = "Coming back"
-		view.Expected, _ = time.ParseDuration(d.Recovery.P50) // "" before the first drill
+	if r.Kind != "env.up" {
+		return runOf("Going dark", r)
 	}
+	view := runOf("Coming back", r)
+	view.Expected, _ = time.ParseDuration(d.Recovery.P50) // "" before the first drill
+	return view
+}
+
+// runOf shows the steps of a run.
+func runOf(title string, r *run.Run) *RunView {
+	view := &RunView{Title: title, Started: cmp.Or(r.StartedAt, r.CreatedAt)}
 	for _, s := range r.Steps {
 		view.Steps = append(view.Steps, stepOf(s))
 		if len(s.Lines) > 0 && (s.State == run.Running || s.State == run.Failed) {
@@ -482,7 +501,7 @@ func (v *visit) drills(d *environments.Detail) (figures []Figure, trend *Trend, 
 		return nil, nil, nil
 	}
 	r := d.Recovery
-	figures = []Figure{{Label: "Came back", Value: count(r.Passed), Unit: "of " + things(r.Drills, "drill", "drills"), Detail: "the last twenty at most"}}
+	figures = []Figure{{Label: "Came back", Value: count(r.Passed), Unit: "of " + things(r.Drills, "drill", "drills"), Detail: "the last twenty at most, without those beside it"}}
 	if r.P50 != "" {
 		figures = append(figures, Figure{Label: "Half take at most", Value: roundly(r.P50), Detail: "95 of 100 at most " + roundly(r.P95)})
 	}
@@ -496,6 +515,9 @@ func (v *visit) drills(d *environments.Detail) (figures []Figure, trend *Trend, 
 		if !one.Passed {
 			row.Badge, row.Note = Badge{State: Failed, Word: "failed"}, one.Failure
 		}
+		if one.Scratch != "" {
+			row.Beside = true
+		}
 		if one.FellBackFrom != "" {
 			row.Note = strings.TrimSpace("fell back from " + short(one.FellBackFrom) + ": " + cmp.Or(one.Reason, row.Note))
 		}
@@ -508,7 +530,7 @@ func (v *visit) drills(d *environments.Detail) (figures []Figure, trend *Trend, 
 		rows = append(rows, row)
 	}
 	budgeted, _ := time.ParseDuration(r.Budget)
-	return figures, trendOf(rows, budgeted), rows
+	return figures, trendOf(slices.DeleteFunc(slices.Clone(rows), func(r DrillRow) bool { return r.Beside }), budgeted), rows
 }
 
 // roundly is a duration of the API, as pages write it: "20 min", "4 min 12 s".

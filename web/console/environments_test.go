@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,4 +135,22 @@ func TestWhatTheTwinsOfEnvironmentsAnswer(t *testing.T) {
 	if a.StatusCode != http.StatusOK || !strings.Contains(a.body, `"items":[{"name":"dev"`) {
 		t.Errorf("answered %d: %s", a.StatusCode, a.body)
 	}
+}
+
+func TestADrillOnThePageOfAnEnvironment(t *testing.T) {
+	t.Parallel()
+	h := awake(t)
+	page, ana := "/environments/dev", h.as("ana") // a developer
+	ana.get(page).wants(t, http.StatusOK, "Drill now", "dev is not touched", "nightporter env drill dev")
+	h.as("kim").post("/environments/prod/drill", nil).wants(t, http.StatusForbidden)
+	ana.post(page+"/drill", nil).goesTo(t, page)
+	h.until("it was drilled", func(ctx context.Context, tx *store.Tx) bool {
+		d, err := h.envs.Show(ctx, tx, "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Drilling == nil && slices.ContainsFunc(d.Drills, func(d environments.Drill) bool { return d.Scratch == "dev.drill" })
+	})
+	ana.get(page).wants(t, http.StatusOK, "dev is up", "beside it", "drilled beside itself at", "clear what an earlier drill left", "prove that nothing is left")
+	ana.get("/").wants(t, http.StatusOK, "dev could be rebuilt in")
 }

@@ -115,6 +115,7 @@ type DrillRow struct {
 	Took   time.Duration
 	Badge  Badge
 	Commit string
+	Beside bool   // built under another name, beside the environment itself
 	Note   string // why it failed, or what it fell back from
 	Steps  []Step
 	Log    *Log

@@ -202,6 +202,7 @@ var flashes = map[string]Notice{
 	"environment-keep":   {State: OK, Title: "Kept.", Text: "The schedule decides again after that."},
 	"environment-unkeep": {State: OK, Title: "The schedule decides again."},
 	"environment-up":     {State: Running, Title: "Waking.", Text: "It is built from its code. This page follows."},
+	"environment-drill":  {State: Running, Title: "Being drilled.", Text: "It is built beside itself and cleared away again. This page follows."},
 	"environment-down":   {State: Running, Title: "Lights out.", Text: "It is torn down as at dusk. This page follows."},
 	"revoke":             {State: Running, Title: "Revoked.", Text: "It is being taken away. The page says when the database has confirmed that it is gone."},
 	"plan":               {State: OK, Title: "Looked.", Text: "Nothing was changed. This is what an apply would do."},

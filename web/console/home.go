@@ -177,6 +177,9 @@ func (v *visit) tellHandled(r outbox.Record) (h Handled, err error) {
 		}
 		h.State, h.URL = OK, "/environments/"+e.Environment
 		h.Text = fmt.Sprintf("%s was rebuilt in %s", e.Environment, took(max(e.FinishedAt.Sub(e.StartedAt), time.Millisecond)))
+		if e.Scratch != "" {
+			h.Text, h.More = fmt.Sprintf("%s could be rebuilt in %s", e.Environment, took(max(e.FinishedAt.Sub(e.StartedAt), time.Millisecond))), "a drill beside it"
+		}
 		if e.FellBackFrom != "" {
 			h.State, h.More = Attention, "fell back from "+short(e.FellBackFrom)
 		}
@@ -186,6 +189,9 @@ func (v *visit) tellHandled(r outbox.Record) (h Handled, err error) {
 			return h, err
 		}
 		h.State, h.Text, h.URL, h.More = Failed, e.Environment+" did not come back as it should", "/environments/"+e.Environment, e.Reason
+		if e.Scratch != "" {
+			h.Text = e.Environment + " would not come back: a drill beside it failed"
+		}
 	}
 	return h, nil
 }

@@ -49,12 +49,14 @@ func environmentPage() *console.EnvironmentPage {
 		Seen: before(5*time.Hour + 8*time.Minute), Because: "Should be on, by its schedule, Mon-Fri 07:00-21:00.",
 		Forms: []console.Form{
 			{ID: "keep", URL: "/environments/dev/keep", Label: "Keep on until…", Kind: console.Plain, Key: "k-20", Explain: "The schedule decides again after that. At most 12 h from now.", Until: until, Comment: "Why", CommentRequired: console.Required, CLI: `nightporter env keep dev --until 23:00 --reason "…"`},
+			{ID: "drill", URL: "/environments/dev/drill", Label: "Drill now", Kind: console.Plain, Key: "k-23", Explain: "Builds it a second time beside itself, from the code that the next morning builds and what was last captured. It is proven good, timed and cleared away. dev is not touched.", CLI: "nightporter env drill dev"},
 			{ID: "down", URL: "/environments/dev/down", Label: "Sleep now", Kind: console.Danger, Key: "k-21", Explain: "Tears it down now, as at dusk: services end, database logins are revoked, everything is destroyed and built again from code.", Comment: "Why", CommentRequired: console.Required, Confirm: "dev", CLI: "nightporter env down dev"},
 		},
 		Week:     week(),
 		Recovery: []console.Figure{{Label: "Came back", Value: "9", Unit: "of 10 drills", Detail: "the last twenty at most"}, {Label: "Half take at most", Value: "4 min 12 s", Detail: "95 of 100 at most 4 min 58 s"}, {Label: "May take", Value: "20 min", Detail: "the rto of its schedule"}},
 		Trend:    trend,
 		Drills: []console.DrillRow{
+			{At: before(2 * time.Hour), Took: 181 * time.Second, Badge: ok, Commit: "1f3c9ab", Beside: true, Steps: []console.Step{{Name: "fetch", Badge: done, Took: time.Second}, {Name: "restore db", Badge: done, Took: 40 * time.Second}, {Name: "clear", Badge: done, Took: 9 * time.Second}}},
 			{At: before(5*time.Hour + 8*time.Minute), Took: 252 * time.Second, Badge: ok, Commit: "1f3c9ab", Steps: []console.Step{{Name: "fetch", Badge: done, Took: time.Second}, {Name: "build db", Badge: done, Took: 141 * time.Second}, {Name: "build gateway", Badge: done, Took: 38 * time.Second}, {Name: "probe", Badge: done, Took: 12 * time.Second}}},
 			{At: before(3 * day), Took: 24 * time.Minute, Badge: console.Badge{State: console.Failed, Word: "failed"}, Commit: "77ab01e", Note: "took 24m0s, and may take 20m0s", Steps: []console.Step{{Name: "build db", Badge: console.Badge{State: console.Failed, Word: "failed"}, Took: 20 * time.Minute}}, Log: &console.Log{Title: "build db, last lines", Lines: []string{"waiting for the volume", "waiting for the volume"}}},
 			{At: before(4 * day), Took: 258 * time.Second, Badge: ok, Commit: "09dd1c2", Note: "fell back from 5510aa9: build gateway: no such image"},
@@ -136,7 +138,7 @@ func environmentStories() map[string]console.Page {
 	p.Banner = &console.Notice{State: console.Failed, Title: "The last run did not get to its end.", Text: "Build gateway: no capacity. It is tried again by itself at 12:09."}
 	p.Forms = append([]console.Form{{ID: "up", URL: "/environments/dev/up", Label: "Wake", Kind: console.Primary, Key: "k-22", Explain: "Builds it from its code, and keeps it up until then. It is a drill like any other.", Until: p.Forms[0].Until, Comment: "Why (optional)", CLI: "nightporter env up dev"}}, p.Forms...)
 	p.Savings.Priced = false
-	p.Drills = p.Drills[1:2]
+	p.Drills = p.Drills[2:3]
 	s["environment-error"] = p
 	return s
 }

@@ -13,6 +13,7 @@ package mem
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -94,7 +95,30 @@ type fault struct {
 	err  error
 }
 
-var _ cloud.Provider = (*Provider)(nil)
+var (
+	_ cloud.Provider  = (*Provider)(nil)
+	_ cloud.Scratcher = (*Provider)(nil)
+)
+
+// Scratch implements [cloud.Scratcher].
+func (*Provider) Scratch(t cloud.Target, name string) (cloud.Target, error) {
+	settings, err := json.Marshal(scratch{Of: t.Environment})
+	return cloud.Target{Environment: name, Settings: settings}, err
+}
+
+type scratch struct {
+	Of string `json:"scratch_of"`
+}
+
+// original is the environment that a target has its code and its captures from,
+// and whether that is another one.
+func original(t cloud.Target) (name string, other bool) {
+	var s scratch
+	if json.Unmarshal(t.Settings, &s) != nil || s.Of == "" {
+		return t.Environment, false
+	}
+	return s.Of, true
+}
 
 // New returns a far end where nothing exists and everything goes well.
 func New(cfg Config) (*Provider, error) {
@@ -138,7 +162,8 @@ func (p *Provider) Plan(ctx context.Context, r cloud.PlanRequest) (cloud.Plan, e
 	var components []cloud.Component
 	plan := cloud.Plan{Accounts: slices.Clone(p.accounts)}
 	if r.Direction == cloud.Up {
-		defined, ok := p.definitions(r.Environment, r.Code.Commit)
+		name, _ := original(r.Target)
+		defined, ok := p.definitions(name, r.Code.Commit)
 		if !ok {
 			return plan, nightporter.E(nightporter.Invalid, "the code at %q says nothing about %s", r.Code.Commit, r.Environment)
 		}
@@ -207,7 +232,8 @@ func (p *Provider) inventory(environment string) []cloud.Resource {
 // Up implements [cloud.Provider].
 func (p *Provider) Up(ctx context.Context, r cloud.Request) (cloud.Token, error) {
 	return p.begin(ctx, "Up", r, func(o *op) error {
-		defined, _ := p.definitions(r.Environment, r.Code.Commit)
+		name, _ := original(r.Target)
+		defined, _ := p.definitions(name, r.Code.Commit)
 		i := slices.IndexFunc(defined, func(d Definition) bool { return d.Name == r.Component })
 		if i < 0 {
 			return nightporter.E(nightporter.NotFound, "the code has no component %q", r.Component)
@@ -254,6 +280,9 @@ func (p *Provider) Down(ctx context.Context, r cloud.Request) (cloud.Token, erro
 func (p *Provider) Capture(ctx context.Context, r cloud.Request) (cloud.Token, error) {
 	return p.begin(ctx, "Capture", r, func(o *op) error {
 		where := place{r.Environment, r.Component}
+		if _, other := original(r.Target); other {
+			return nightporter.E(nightporter.Conflict, "nothing of a scratch environment is kept")
+		}
 		if t := p.things[where]; t != nil && o.rule.Fails == "" {
 			p.captures[where] = t.data
 			p.note("capture", where)
@@ -266,7 +295,8 @@ func (p *Provider) Capture(ctx context.Context, r cloud.Request) (cloud.Token, e
 func (p *Provider) Restore(ctx context.Context, r cloud.Request) (cloud.Token, error) {
 	return p.begin(ctx, "Restore", r, func(o *op) error {
 		where := place{r.Environment, r.Component}
-		data, kept := p.captures[where]
+		name, _ := original(r.Target)
+		data, kept := p.captures[place{name, r.Component}]
 		t := p.things[where]
 		switch {
 		case o.rule.Fails != "":

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,8 @@ func (p *Provider) moveCapture(ctx context.Context, o *operation) error {
 // there, a dump when it was not loaded yet. What has lived since is never
 // overwritten.
 func (p *Provider) moveRestore(ctx context.Context, o *operation) error {
-	kept, err := p.captured(o.Environment, o.Component)
+	from := cmp.Or(o.Captured, o.Environment)
+	kept, err := p.captured(from, o.Component)
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (p *Provider) moveRestore(ctx context.Context, o *operation) error {
 		return nil
 	}
 	if kept != nil {
-		c, err := p.command(ctx, o, r, "copy", endScript, r.Definition.Load, p.captureDir(o.Environment, kept.Operation))
+		c, err := p.command(ctx, o, r, "copy", endScript, r.Definition.Load, p.captureDir(from, kept.Operation))
 		switch {
 		case err != nil:
 			return err
@@ -121,7 +123,7 @@ func (p *Provider) restoreFolder(ctx context.Context, o *operation, kept *captur
 	if err != nil {
 		return err
 	}
-	from := filepath.Join(p.captureDir(o.Environment, kept.Operation), "data")
+	from := filepath.Join(p.captureDir(cmp.Or(o.Captured, o.Environment), kept.Operation), "data")
 	c, err := p.run(ctx, o, "copy", endScript, []string{"cp", "-a", from + "/.", fresh}, fresh, env)
 	switch {
 	case err != nil:

@@ -33,7 +33,10 @@ type asked struct {
 	Commit      string         `json:"commit,omitempty"`
 	Definition  Definition     `json:"definition,omitzero"` // of up
 	Ports       map[string]int `json:"ports,omitempty"`
-	CreatedAt   time.Time      `json:"created_at"`
+	// Captured is the environment whose captures are restored, when it is not
+	// the operation's own.
+	Captured  string    `json:"captured,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 type moved struct {
@@ -140,6 +143,13 @@ func (p *Provider) Up(ctx context.Context, r cloud.Request) (cloud.Token, error)
 			return nightporter.E(nightporter.NotFound, "the code has no component %q", r.Component)
 		}
 		a.Commit, a.Definition, a.Ports = r.Code.Commit, all[i], map[string]int{}
+		if original(r.Target) != r.Environment {
+			if a.Ports, err = p.scratchPorts(r.Environment, all); err != nil {
+				return err
+			}
+			a.Definition.Port = a.Ports[r.Component]
+			return p.copyCode(r.Environment, r.Code)
+		}
 		for _, d := range all {
 			if d.Port != 0 {
 				a.Ports[d.Name] = d.Port
@@ -156,12 +166,20 @@ func (p *Provider) Down(ctx context.Context, r cloud.Request) (cloud.Token, erro
 
 // Capture implements [cloud.Provider].
 func (p *Provider) Capture(ctx context.Context, r cloud.Request) (cloud.Token, error) {
+	if original(r.Target) != r.Environment {
+		return "", nightporter.E(nightporter.Conflict, "nothing of a scratch environment is kept")
+	}
 	return p.begin(ctx, "capture", r, nil)
 }
 
 // Restore implements [cloud.Provider].
 func (p *Provider) Restore(ctx context.Context, r cloud.Request) (cloud.Token, error) {
-	return p.begin(ctx, "restore", r, nil)
+	return p.begin(ctx, "restore", r, func(a *asked) error {
+		if of := original(r.Target); of != r.Environment {
+			a.Captured = of
+		}
+		return nil
+	})
 }
 
 // Observe implements [cloud.Provider].

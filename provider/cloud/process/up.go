@@ -299,6 +299,11 @@ func (p *Provider) Plan(ctx context.Context, r cloud.PlanRequest) (cloud.Plan, e
 		if err != nil {
 			return plan, err
 		}
+		if original(r.Target) != r.Environment {
+			if err := twice(all); err != nil {
+				return plan, err
+			}
+		}
 		plan.Components, err = cloud.Order(components(all))
 		return plan, err
 	}
