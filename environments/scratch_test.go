@@ -168,16 +168,16 @@ func TestADrillBesideTheEnvironment(t *testing.T) {
 func playDrill(t *testing.T, db *store.DB, n int) (points []string) {
 	t.Helper()
 	w := newWorld(t)
-	h := open(t, db, w, options{})
-	h.is(environments.Up)
+	evening := open(t, db, w, options{})
+	evening.is(environments.Up)
 	w.cloud.SetData("dev", "db", "forty-two rows")
 	w.clock.Set(dusk)
-	h.is(environments.Down)
-	h.stop()
+	evening.is(environments.Down)
+	evening.stop()
 	w.cloud.Forget()
 
 	c := &crasher{n: n, dead: make(chan struct{})}
-	h = open(t, db, w, options{fault: c.fault})
+	h := open(t, db, w, options{fault: c.fault})
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
@@ -200,15 +200,16 @@ func playDrill(t *testing.T, db *store.DB, n int) (points []string) {
 		}
 	}()
 	<-looked
-	stopped, first := make(chan struct{}), h
-	go func() { first.stop(); close(stopped) }()
+	stopped := make(chan struct{})
+	go func() { h.stop(); close(stopped) }()
+	last := h
 	select {
 	case <-stopped:
 	case <-c.dead:
-		first.kill()
-		h = open(t, db, w, options{})
-		h.until("it is over", func(d *environments.Detail) bool { return d.Drilling == nil && d.Run == "" })
-		h.stop()
+		h.kill()
+		last = open(t, db, w, options{})
+		last.until("it is over", func(d *environments.Detail) bool { return d.Drilling == nil && d.Run == "" })
+		last.stop()
 	}
 	wantNoTrace(t, w)
 	wantAlive(t, w)
@@ -219,7 +220,7 @@ func playDrill(t *testing.T, db *store.DB, n int) (points []string) {
 		}
 	}
 	if len(ledger) > 0 {
-		if d := h.show(); !d.Drills[0].Passed || d.Drills[0].Scratch == "" {
+		if d := last.show(); !d.Drills[0].Passed || d.Drills[0].Scratch == "" {
 			t.Errorf("the drill says %+v", d.Drills[0])
 		}
 	}

@@ -517,6 +517,7 @@ func (v *visit) drills(d *environments.Detail) (figures []Figure, trend *Trend, 
 		}
 		if one.Scratch != "" {
 			row.Beside = true
+			row.Note = strings.TrimSuffix("beside it, as "+one.Scratch+": "+row.Note, ": ")
 		}
 		if one.FellBackFrom != "" {
 			row.Note = strings.TrimSpace("fell back from " + short(one.FellBackFrom) + ": " + cmp.Or(one.Reason, row.Note))
