@@ -96,20 +96,23 @@ func (b *Backend) writeRole(ctx context.Context, r *vault.Request) (*vault.Respo
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(role)
-	if err != nil {
-		return nil, err
-	}
-	err = r.Do(ctx, func(tx *gate.Tx) error {
-		tx.Detail("db_name", role.DB)
-		_, err := tx.Exec(ctx, `INSERT INTO database_role (mount, name, role) VALUES (?, ?, ?)
-			ON CONFLICT (mount, name) DO UPDATE SET role = excluded.role`, r.Mount.UUID, name, string(text))
-		return err
-	})
+	err = r.Do(ctx, func(tx *gate.Tx) error { return putRole(ctx, tx, r.Mount.UUID, role) })
 	if err != nil || len(warnings) == 0 {
 		return nil, err
 	}
 	return &vault.Response{Warnings: warnings}, nil
+}
+
+// putRole writes a role within the caller's change.
+func putRole(ctx context.Context, tx *gate.Tx, mount string, role Role) error {
+	text, err := json.Marshal(role)
+	if err != nil {
+		return err
+	}
+	tx.Detail("db_name", role.DB)
+	_, err = tx.Exec(ctx, `INSERT INTO database_role (mount, name, role) VALUES (?, ?, ?)
+		ON CONFLICT (mount, name) DO UPDATE SET role = excluded.role`, mount, role.Name, string(text))
+	return err
 }
 
 // readRoleFields puts the request's fields into the role: what it does not name
