@@ -148,14 +148,8 @@ func (m *Mirror) Fetch(ctx context.Context, repo nightporter.Repo, commit string
 	lock := m.lock(repo)
 	lock.Lock()
 	defer lock.Unlock()
-	bare = filepath.Join(m.cfg.Dir, "mirrors", repo.Forge, repo.Name+".git")
-	if _, err := os.Stat(filepath.Join(bare, "HEAD")); err != nil {
-		if err := os.MkdirAll(filepath.Dir(bare), 0o700); err != nil {
-			return "", fmt.Errorf("make the folder of mirrors: %w", err)
-		}
-		if _, err := m.git(ctx, "", nil, "init", "--bare", "--quiet", bare); err != nil {
-			return "", fmt.Errorf("make a mirror of %s: %w", repo, err)
-		}
+	if bare, err = m.ready(ctx, repo); err != nil {
+		return "", err
 	}
 	if isCommit(commit) {
 		if _, err := m.git(ctx, bare, nil, "cat-file", "-e", commit+"^{commit}"); err == nil {
@@ -177,6 +171,21 @@ func (m *Mirror) Fetch(ctx context.Context, repo nightporter.Repo, commit string
 	if isCommit(commit) {
 		if _, err := m.git(ctx, bare, nil, "cat-file", "-e", commit+"^{commit}"); err != nil {
 			return "", nightporter.E(nightporter.NotFound, "%s has no commit %s", repo, commit)
+		}
+	}
+	return bare, nil
+}
+
+// ready returns the folder of a mirror, made empty where there is none. The caller
+// has the repository's lock.
+func (m *Mirror) ready(ctx context.Context, repo nightporter.Repo) (bare string, err error) {
+	bare = filepath.Join(m.cfg.Dir, "mirrors", repo.Forge, repo.Name+".git")
+	if _, err := os.Stat(filepath.Join(bare, "HEAD")); err != nil {
+		if err := os.MkdirAll(filepath.Dir(bare), 0o700); err != nil {
+			return "", fmt.Errorf("make the folder of mirrors: %w", err)
+		}
+		if _, err := m.git(ctx, "", nil, "init", "--bare", "--quiet", bare); err != nil {
+			return "", fmt.Errorf("make a mirror of %s: %w", repo, err)
 		}
 	}
 	return bare, nil
