@@ -34,7 +34,7 @@ func checkKinds(s catalog.Snapshot) (out []catalog.Problem) {
 		})
 	}
 	for _, f := range s.Forges {
-		if f.Kind != "github" && f.Kind != "mem" {
+		if f.Kind != "github" && f.Kind != "gitea" && f.Kind != "mem" {
 			later(catalog.Key("forges", f.Name)+".kind", "forge", f.Kind)
 		}
 	}

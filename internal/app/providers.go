@@ -25,6 +25,7 @@ import (
 	deploymem "nightporter.dev/nightporter/provider/deploy/mem"
 	"nightporter.dev/nightporter/provider/deploy/process"
 	"nightporter.dev/nightporter/provider/forge"
+	"nightporter.dev/nightporter/provider/forge/gitea"
 	"nightporter.dev/nightporter/provider/forge/github"
 	forgemem "nightporter.dev/nightporter/provider/forge/mem"
 	"nightporter.dev/nightporter/provider/notify"
@@ -115,6 +116,18 @@ func (a *App) makeForge(place string, f config.Forge) (forge.Forge, error) {
 			}
 		}
 		return github.New(c)
+	case "gitea":
+		c := gitea.Config{BaseURL: f.URL, Organisation: f.Organisation, UserAgent: "nightporter/" + a.opts.Version, Client: a.client(f.URL)}
+		if !f.Token.IsZero() {
+			c.Token = func(ctx context.Context) (string, error) { return a.resolve(ctx, place+".token", f.Token) }
+		}
+		if !f.WebhookSecret.IsZero() {
+			c.WebhookSecret = func() ([]byte, error) {
+				s, err := a.resolve(context.Background(), place+".webhook_secret", f.WebhookSecret)
+				return []byte(s), err
+			}
+		}
+		return gitea.New(c)
 	case "mem":
 		return forgemem.New(forgemem.Config{})
 	}

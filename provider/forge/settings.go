@@ -123,6 +123,10 @@ type Settings struct {
 	// Unknown says what could not be read, and why. What stands in the
 	// fields of such a part means nothing.
 	Unknown map[Part]string
+	// NotOffered is what this forge does not have, by the setting's name in the
+	// configuration ("squash_title"), and why. What stands in such a field means
+	// nothing.
+	NotOffered map[string]string
 }
 
 // MergeMethod is a way to merge that a repository allows.
@@ -163,6 +167,9 @@ var Permissions = []Permission{Read, Triage, Write, Maintain, Admin}
 type Team struct {
 	ID   string
 	Slug string
+	// Permission is the one that the team has in all of its repositories, on a
+	// forge where it cannot have another in each; "" elsewhere.
+	Permission Permission
 }
 
 // RuleScope says where a set of branch rules lives.

@@ -1,6 +1,7 @@
 package standard
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,7 +66,7 @@ func (s *Standard) judge(e Effective, r forge.Settings, survey forge.Survey, hoo
 	w := e.Rules
 	add := func(rule Rule, have, want string, right func(*verdict)) {
 		v := verdict{Cell: Cell{Rule: rule, State: OK, Have: have, Want: want, From: e.From[rule]}}
-		switch why := r.Unknown[partOf(rule)]; {
+		switch why := unseen(r, rule); {
 		case why != "":
 			v.State, v.Have, v.Note = Unknown, "", why
 		case have != want:
@@ -179,9 +180,14 @@ func (s *Standard) judgeLabels(e Effective, r forge.Settings) []verdict {
 	return out
 }
 
+// unseen says why a rule cannot be judged; "" when it can.
+func unseen(r forge.Settings, rule Rule) string {
+	return cmp.Or(r.NotOffered[string(rule)], r.Unknown[partOf(rule)])
+}
+
 // settle gives a verdict its state.
 func settle(v verdict, r forge.Settings, differs bool) verdict {
-	if why := r.Unknown[partOf(v.Rule)]; why != "" {
+	if why := unseen(r, v.Rule); why != "" {
 		return verdict{Cell: Cell{Rule: v.Rule, State: Unknown, Note: why, From: v.From}}
 	}
 	if differs {
@@ -201,7 +207,8 @@ func labelText(l forge.Label) string {
 func (s *Standard) judgeTeams(e Effective, r forge.Settings, survey forge.Survey) verdict {
 	v := verdict{Cell: Cell{Rule: Teams, State: OK, From: e.From[Teams]}}
 	var have, want []string
-	asked := map[string]bool{}
+	var notes []string
+	differs, asked := false, map[string]bool{}
 	for _, team := range slices.Sorted(maps.Keys(e.Rules.Teams)) {
 		slug := s.world.SlugOf(team)
 		asked[slug] = true
@@ -214,6 +221,11 @@ func (s *Standard) judgeTeams(e Effective, r forge.Settings, survey forge.Survey
 			continue
 		}
 		have, want = append(have, slug+" "+orNone(before)), append(want, slug+" "+string(after))
+		differs = true
+		if only := survey.Teams[i].Permission; only != "" && only != after {
+			notes = append(notes, slug+" has "+string(only)+" in all of its repositories: this forge knows no other")
+			continue
+		}
 		v.grants = append(v.grants, grantWrite{survey.Teams[i], before, after})
 	}
 	v.Have, v.Want = strings.Join(have, ", "), strings.Join(want, ", ")
@@ -224,9 +236,10 @@ func (s *Standard) judgeTeams(e Effective, r forge.Settings, survey forge.Survey
 		}
 	}
 	if len(extra) > 0 {
-		v.Note = "also granted: " + strings.Join(extra, ", ")
+		notes = append(notes, "also granted: "+strings.Join(extra, ", "))
 	}
-	return settle(v, r, len(v.grants) > 0)
+	v.Note = strings.Join(notes, "; ")
+	return settle(v, r, differs)
 }
 
 func orNone(p forge.Permission) string {

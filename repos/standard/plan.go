@@ -134,11 +134,14 @@ func (s *Standard) Make(in Input) (*Plan, error) {
 			if s.excused(v.Rule, r.Name, in.Now) {
 				b.want = without(b.want, v.Rule)
 			}
+			if r.NotOffered[string(v.Rule)] != "" {
+				b.want = without(b.want, v.Rule)
+			}
 			if !in.fixes(v.Rule) {
 				// What is only reported stays as our own set has it now.
 				b.want = as(b.want, own, v.Rule)
 			}
-			if partOf(v.Rule) == forge.PartRules && v.State == Unknown {
+			if partOf(v.Rule) == forge.PartRules && r.Unknown[forge.PartRules] != "" {
 				b.unknown = true
 			}
 			if in.Who != nil && v.State == Drift {

@@ -50,12 +50,17 @@ var settingsTests = []test{
 	{"settings are changed as asked, and the rest stays", governs(func(t *testing.T, h Harness, g forge.Governor) {
 		h.World.AddRepo(t, "ledger")
 		before := surveyed(t, g, "ledger")
-		no(t, g.SetRepository(t.Context(), "ledger", forge.Patch{
-			Wiki: new(false), MergeMethods: []forge.MergeMethod{forge.Squash}, SquashTitle: new("pr_title"), SquashMessage: new("pr_body"),
-			DeleteBranchOnMerge: new(true),
-		}))
 		want := before
-		want.Wiki, want.DeleteBranchOnMerge, want.SquashTitle, want.SquashMessage = false, true, "pr_title", "pr_body"
+		patch := forge.Patch{Wiki: new(false), MergeMethods: []forge.MergeMethod{forge.Squash}, DeleteBranchOnMerge: new(true)}
+		squash := forge.Patch{SquashTitle: new("pr_title"), SquashMessage: new("pr_body")}
+		if why := before.NotOffered["squash_title"]; why != "" {
+			notOffered(t, g.SetRepository(t.Context(), "ledger", squash), why)
+		} else {
+			patch.SquashTitle, patch.SquashMessage = squash.SquashTitle, squash.SquashMessage
+			want.SquashTitle, want.SquashMessage = "pr_title", "pr_body"
+		}
+		no(t, g.SetRepository(t.Context(), "ledger", patch))
+		want.Wiki, want.DeleteBranchOnMerge = false, true
 		want.MergeMethods = []forge.MergeMethod{forge.Squash}
 		if diff := cmp.Diff(want, surveyed(t, g, "ledger"), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("settings (-want +got):\n%s", diff)
@@ -99,13 +104,19 @@ var settingsTests = []test{
 		}
 		grant := forge.Grant{Repo: "ledger", RepoID: s.Repos[0].ID, Team: "payments", TeamID: s.Teams[0].ID, Permission: forge.Admin}
 		lower, unknown := grant, grant
-		lower.Permission, unknown.RepoID = forge.Write, "nothing"
+		lower.Permission, unknown.RepoID, unknown.Repo = forge.Write, "nothing", "nothing"
+		if only := s.Teams[0].Permission; only != "" {
+			each, err := g.GrantTeams(t.Context(), []forge.Grant{grant})
+			no(t, err)
+			notOffered(t, each[0], "a team has "+string(only)+" in all repositories")
+			grant.Permission, lower.Permission, unknown.Permission = only, only, only
+		}
 		each, err := g.GrantTeams(t.Context(), []forge.Grant{grant, unknown, lower})
 		no(t, err)
 		if each[0] != nil || nightporter.CodeOf(each[1]) != nightporter.NotFound || each[2] != nil {
 			t.Errorf("got %v, want the middle one not found", each)
 		}
-		if diff := cmp.Diff(map[string]forge.Permission{"payments": forge.Write}, surveyed(t, g, "ledger").Teams); diff != "" {
+		if diff := cmp.Diff(map[string]forge.Permission{"payments": lower.Permission}, surveyed(t, g, "ledger").Teams); diff != "" {
 			t.Errorf("grants (-want +got):\n%s", diff)
 		}
 		away := grant
@@ -128,8 +139,13 @@ var settingsTests = []test{
 			{Scope: forge.ClassicScope, Repo: "ledger", Branch: "main", Demands: forge.Demands{LinearHistory: true, Checks: []forge.Check{{Name: "label"}}}},
 		}
 		if s := survey(t, g); !s.OrganisationRules.Yes || !s.Repos[0].RepositoryRules.Yes {
+			notOffered(t, g.PutRules(t.Context(), scopes[0]), s.OrganisationRules.Why)
+			notOffered(t, g.PutRules(t.Context(), scopes[1]), s.Repos[0].RepositoryRules.Why)
 			scopes = scopes[2:]
-			t.Log("this forge offers classic rules only, so only those are tried")
+			if why := s.Repos[0].NotOffered["linear_history"]; why != "" {
+				notOffered(t, g.PutRules(t.Context(), scopes[0]), why)
+				scopes[0].Demands.LinearHistory, scopes[0].Demands.SignedCommits = false, true
+			}
 		}
 		var want forge.Demands
 		for _, r := range scopes {
@@ -192,6 +208,17 @@ func governs(run func(*testing.T, Harness, forge.Governor)) func(*testing.T, Har
 			return
 		}
 		run(t, h, g)
+	}
+}
+
+// notOffered says loudly what a forge does not have, and holds it to saying so.
+func notOffered(t testing.TB, err error, why string) {
+	t.Helper()
+	t.Logf("NOT OFFERED: %s", why)
+	var missing *forge.NotOfferedError
+	var forbidden *forge.ForbiddenError
+	if !errors.As(err, &missing) && !errors.As(err, &forbidden) {
+		t.Errorf("got %v, want that it is not offered", err)
 	}
 }
 
