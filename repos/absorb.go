@@ -116,7 +116,7 @@ func merged(repo nightporter.Repo, m forge.Merge, order int64) nightporter.Merge
 
 // fingerprint is what must differ for a pull request to be told again.
 func fingerprint(p forge.Pull) string {
-	b, _ := json.Marshal([]any{p.Head, p.Title, p.Draft, p.Labels}) // strings and a bool always encode
+	b, _ := json.Marshal([]any{p.Head, p.Title, p.Draft, p.Labels, p.UpdatedAt.Unix()}) // these always encode
 	return string(b)
 }
 

@@ -1,10 +1,13 @@
 package versions
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/internal/gate"
@@ -67,7 +70,7 @@ func (v *Versions) decide(ctx context.Context, f Forge, m nightporter.Merged) (R
 	rules := v.cfg.Rules()
 	bump, problem := nightporter.Bump(""), ""
 	if m.PullRequest > 0 {
-		bump, problem = Bump(m.Labels)
+		bump, problem = bumpOf(m.Labels, m.Title, rules)
 		if problem != "" && !rules.HoldUnlabelled {
 			bump = nightporter.PatchBump
 			row.Flag = fmt.Sprintf("#%d was merged without exactly one version label and counts as patch", m.PullRequest)
@@ -111,7 +114,7 @@ func (v *Versions) intend(ctx context.Context, row Row, last *nightporter.Versio
 			if err != nil {
 				return err
 			}
-			r.Version = next(maxVersion(last, ledger), nightporter.Bump(r.Bump), rules).String()
+			r.Version = next(maxVersion(last, ledger), nightporter.Bump(r.Bump), IsPre(r.Merge.Labels), rules).String()
 		}
 		merge, err := json.Marshal(r.Merge)
 		if err != nil {
@@ -207,17 +210,43 @@ func maxVersion(a, b *nightporter.Version) *nightporter.Version {
 	return a
 }
 
-// next is the version after last; without one it is the initial version.
-func next(last *nightporter.Version, bump nightporter.Bump, rules Rules) nightporter.Version {
-	if last == nil {
-		if rules.Initial == (nightporter.Version{}) {
-			return nightporter.Version{Minor: 1}
+// next is the version after last; without one it is the initial version. A
+// pre-release is one of the version that would come: 1.5.0-rc.1, and after it
+// 1.5.0-rc.2, or 1.5.0 when it is none.
+func next(last *nightporter.Version, bump nightporter.Bump, pre bool, rules Rules) nightporter.Version {
+	v := rules.Initial
+	switch {
+	case last != nil:
+		zero := rules.ZeroMajor
+		if zero == "" {
+			zero = nightporter.Minor
 		}
-		return rules.Initial
+		v = after(*last, bump, zero)
+	case v == (nightporter.Version{}):
+		v = nightporter.Version{Minor: 1}
 	}
-	zero := rules.ZeroMajor
-	if zero == "" {
-		zero = nightporter.Minor
+	if !pre {
+		return v
+	}
+	name, n := cmp.Or(rules.Pre, "rc"), 1
+	if last != nil && last.Major == v.Major && last.Minor == v.Minor && last.Patch == v.Patch {
+		if number, err := strconv.Atoi(strings.TrimPrefix(last.Pre, name+".")); err == nil {
+			n = number + 1
+		}
+	}
+	v.Pre = fmt.Sprintf("%s.%d", name, n)
+	return v
+}
+
+// after is the version after last. A pre-release holds the bumps that led to it, so
+// that only a greater one goes beyond the version that it is of.
+func after(last nightporter.Version, bump, zero nightporter.Bump) nightporter.Version {
+	if bump == nightporter.Major && last.Major == 0 {
+		bump = zero
+	}
+	held := bump == nightporter.PatchBump || bump == nightporter.Minor && last.Patch == 0 || bump == nightporter.Major && last.Minor == 0 && last.Patch == 0
+	if last.Pre != "" && held {
+		return nightporter.Version{Major: last.Major, Minor: last.Minor, Patch: last.Patch}
 	}
 	return last.Next(bump, zero)
 }
@@ -263,6 +292,13 @@ type Next struct {
 	Next    map[nightporter.Bump]string `json:"next"`
 }
 
+// LastOf is the newest version that the forge's tags show; nil for none.
+func LastOf(ctx context.Context, f forge.Tagger, repo nightporter.Repo) (*nightporter.Version, error) {
+	tags, err := f.Tags(ctx, repo.Name)
+	last, _ := latest(tags, "")
+	return last, err
+}
+
 // NextOf works that out from the forge's tags alone, so that it needs no server.
 func NextOf(ctx context.Context, f forge.Tagger, repo nightporter.Repo, rules Rules) (Next, error) {
 	tags, err := f.Tags(ctx, repo.Name)
@@ -275,7 +311,7 @@ func NextOf(ctx context.Context, f forge.Tagger, repo nightporter.Repo, rules Ru
 		out.Current = last.String()
 	}
 	for _, b := range []nightporter.Bump{nightporter.Major, nightporter.Minor, nightporter.PatchBump} {
-		out.Next[b] = next(last, b, rules).String()
+		out.Next[b] = next(last, b, false, rules).String()
 	}
 	return out, nil
 }

@@ -12,6 +12,9 @@ import (
 // Routes are this package's part of the API.
 func (v *Versions) Routes() []httpapi.Route {
 	return []httpapi.Route{{
+		Method: http.MethodPost, Pattern: "/api/versions/check", Action: httpapi.Does("version.check", nightporter.Read, "api/versions/check"),
+		Summary: "Whether a pull request may be merged, and what it would become", Request: checkBody{}, Response: Verdict{}, Handler: v.postCheck,
+	}, {
 		Method: http.MethodGet, Pattern: "/api/versions/next", Action: httpapi.Does("version.next", nightporter.Read, "api/versions/next"),
 		Summary: "What the next merge of a repository would become, by label", Response: Next{}, Handler: v.getNext,
 	}, {
@@ -61,4 +64,33 @@ func (v *Versions) getVersions(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	return httpapi.WriteList(w, page, rows, func(r Row) string { return strconv.FormatInt(r.Place, 10) })
+}
+
+// checkBody is a pull request to judge: by its number, which the forge is asked
+// about, or by what it says.
+type checkBody struct {
+	Repo   nightporter.Repo `json:"repo"`
+	Number int              `json:"number,omitempty"`
+	Pull
+}
+
+func (v *Versions) postCheck(w http.ResponseWriter, req *http.Request) error {
+	var in checkBody
+	if err := httpapi.ReadJSON(req, &in); err != nil {
+		return err
+	}
+	f, err := v.forge(in.Repo)
+	if err != nil {
+		return err
+	}
+	if in.Number != 0 {
+		if in.Pull, err = Ask(req.Context(), f, in.Repo, in.Number); err != nil {
+			return err
+		}
+	}
+	last, err := v.last(req.Context(), in.Repo)
+	if err != nil {
+		return err
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, Judge(in.Pull, v.cfg.Rules(), last))
 }

@@ -42,7 +42,23 @@ type Rules struct {
 	// Initial is the version of the first merge of a repository without any.
 	// The zero value means 0.1.0.
 	Initial nightporter.Version
+	// Titles says what a conventional title ("feat: …") means where there is no
+	// label.
+	Titles Titles
+	// Description is what the check demands of a pull request's description.
+	Description Description
+	// Pre is what pre-releases are called, as in 1.5.0-rc.1. "" means "rc".
+	Pre string
 }
+
+// Titles says what titles mean.
+type Titles string
+
+// What titles mean. The zero Titles is nothing.
+const (
+	Propose Titles = "propose" // the check says which label the title asks for
+	Decide  Titles = "decide"  // the title counts where there is no label
+)
 
 // Config is what [Versions] needs.
 type Config struct {

@@ -55,7 +55,7 @@ func TestNext(t *testing.T) {
 			}
 			last = &v
 		}
-		if got := next(last, c.bump, c.rules).String(); got != c.want {
+		if got := next(last, c.bump, false, c.rules).String(); got != c.want {
 			t.Errorf("%s of %q: got %s, want %s", c.bump, c.last, got, c.want)
 		}
 	}

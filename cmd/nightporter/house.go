@@ -10,6 +10,7 @@ import (
 	"nightporter.dev/nightporter/internal/app"
 	"nightporter.dev/nightporter/internal/cli"
 	"nightporter.dev/nightporter/internal/config"
+	"nightporter.dev/nightporter/versions"
 )
 
 // house gives the command line what it needs of the house without a server.
@@ -67,6 +68,11 @@ func (h house) scheduleNext(_ context.Context, o cli.ScheduleOptions) ([]cli.Sch
 func (h house) localVersionNext(ctx context.Context, o cli.LocalOptions, repo nightporter.Repo) (cli.NextVersion, error) {
 	next, err := app.NextVersion(ctx, o.Config, h.version, repo)
 	return cli.NextVersion(next), err
+}
+
+func (h house) localVersionCheck(ctx context.Context, o cli.LocalOptions, repo nightporter.Repo, p client.PullToCheck) (client.VersionVerdict, error) {
+	v, err := app.CheckVersion(ctx, o.Config, h.version, repo, p.Number, versions.Pull{Labels: p.Labels, Title: p.Title, Body: p.Body})
+	return client.VersionVerdict(v), err
 }
 
 // localBoard hands the board over in the client's shape, by way of the JSON that a

@@ -256,6 +256,11 @@ func (a *App) makeDatabases() (err error) {
 func (a *App) versionRules() versions.Rules {
 	cfg := a.config.Load()
 	rules := versions.Rules{HoldUnlabelled: cfg.Versions.Unlabelled == "hold", ZeroMajor: nightporter.Bump(cfg.Versions.ZeroMajor)}
+	rules.Description = versions.Description(cfg.Versions.Description)
+	rules.Pre = cfg.Versions.Prerelease
+	if t := versions.Titles(cfg.Versions.Titles); t == versions.Propose || t == versions.Decide {
+		rules.Titles = t
+	}
 	if v, err := nightporter.ParseVersion(cfg.Versions.First); err == nil {
 		rules.Initial = v
 	}

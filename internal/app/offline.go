@@ -115,6 +115,25 @@ func NextVersion(ctx context.Context, configPath, version string, repo nightport
 	return versions.NextOf(ctx, f, repo, a.versionRules())
 }
 
+// CheckVersion is `version check` without a server: the rules of the configuration,
+// and the forge's tags. With a number, the forge is asked what the pull request says.
+func CheckVersion(ctx context.Context, configPath, version string, repo nightporter.Repo, number int, p versions.Pull) (versions.Verdict, error) {
+	a, f, err := offline(configPath, version, repo)
+	if err != nil {
+		return versions.Verdict{}, err
+	}
+	if number != 0 {
+		if p, err = versions.Ask(ctx, f, repo, number); err != nil {
+			return versions.Verdict{}, err
+		}
+	}
+	last, err := versions.LastOf(ctx, f, repo)
+	if err != nil {
+		return versions.Verdict{}, err
+	}
+	return versions.Judge(p, a.versionRules(), last), nil
+}
+
 // LocalBoard is the board without a server: the environments' tags say what was
 // released last, and the default branch how far that is behind. Whether anything
 // runs, only a server knows: every state is unknown.

@@ -55,6 +55,8 @@ type Config struct {
 	Schema func() ([]byte, error)
 	// LocalBoard is the board from the configuration and the forge alone.
 	LocalBoard func(ctx context.Context, o LocalOptions) (LocalBoard, error)
+	// LocalVersionCheck is `version check --local`; nil leaves the flag out.
+	LocalVersionCheck func(ctx context.Context, o LocalOptions, repo nightporter.Repo, p client.PullToCheck) (client.VersionVerdict, error)
 	// LocalVersionNext is `version next` from the forge alone.
 	LocalVersionNext func(ctx context.Context, o LocalOptions, repo nightporter.Repo) (NextVersion, error)
 	// VerifyAudit verifies a copy of the audit log.

@@ -25,8 +25,9 @@ func (c *CLI) versionCommands() *cobra.Command {
 	cmd := noun("version", "The version of this program; with a verb, those of repositories",
 		`  nightporter version
   nightporter version next github/ledger
-  nightporter version list github/ledger`,
-		c.versionNext(), c.versionList())
+  nightporter version list github/ledger
+  nightporter version check github/ledger --pull 42`,
+		c.versionNext(), c.versionList(), c.versionCheck())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return unknownCommand(cmd, args[0])

@@ -158,4 +158,25 @@ type Versions struct {
 
 	// The version of a repository's first merge.
 	First string `yaml:"first" jsonschema:"default=0.1.0"`
+
+	// What a title such as `feat: add a field` means where there is no label:
+	// nothing, the check says which label it asks for, or it counts.
+	Titles string `yaml:"titles" jsonschema:"enum=ignore,enum=propose,enum=decide,default=ignore"`
+
+	// What the description of a pull request must have before the check is
+	// green.
+	Description Description `yaml:"description"`
+
+	// What pre-releases are called, as in 1.5.0-rc.1: those of merges with the
+	// label `prerelease`.
+	Prerelease string `yaml:"prerelease" jsonschema:"default=rc"`
+}
+
+// Description is what a pull request must say.
+type Description struct {
+	// Headings that must be there, with text below them: `[Why, How it was tested]`.
+	Sections []string `yaml:"sections"`
+
+	// How many letters there must be at least.
+	Minimum int `yaml:"minimum" jsonschema:"minimum=0"`
 }

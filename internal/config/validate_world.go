@@ -235,6 +235,11 @@ func (v *validator) others() {
 			v.fail(at, nightporter.HintOf(err), "%s", nightporter.MessageOf(err))
 		}
 	}
+	if pre := c.Versions.Prerelease; pre != "" {
+		if _, err := nightporter.ParseVersion("1.0.0-" + pre + ".1"); err != nil {
+			v.fail("versions.prerelease", "write letters and digits: rc", "%q cannot be part of a version", pre)
+		}
+	}
 	v.notify()
 }
 

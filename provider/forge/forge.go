@@ -102,6 +102,27 @@ type StatusSetter interface {
 	SetStatus(ctx context.Context, repo, commit string, s Status) error
 }
 
+// PullReader is offered by forges that tell what a pull request says.
+type PullReader interface {
+	// ReadPull reads one pull request, open or not.
+	ReadPull(ctx context.Context, repo string, number int) (Description, error)
+}
+
+// CheckRunner is offered by forges where a check can say more than a status does.
+type CheckRunner interface {
+	// SetCheckRun puts the result of a check on a commit. The latest one of a name
+	// counts. A [*NotOfferedError] says that this token cannot, and that a
+	// status must do.
+	SetCheckRun(ctx context.Context, repo, commit string, r CheckRun) error
+}
+
+// CheckRun is what a check of ours has found.
+type CheckRun struct {
+	Status
+	// Text is Markdown for whoever has to act, as long as need be.
+	Text string
+}
+
 // Source says where git can fetch a repository from.
 type Source interface {
 	// CloneURL returns an https (in tests http) address without credentials.

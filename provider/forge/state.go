@@ -118,6 +118,14 @@ type Pull struct {
 	Base   string
 	Labels []string // sorted
 	Draft  bool
+	// UpdatedAt is when anything of it was last changed, its description too.
+	UpdatedAt time.Time
+}
+
+// Description is a pull request with what its author wrote about it.
+type Description struct {
+	Pull
+	Body string // Markdown
 }
 
 // Release is what to publish for a tag.

@@ -64,6 +64,9 @@ var (
 	_ forge.Forge     = (*Forge)(nil)
 	_ forge.Commenter = (*Forge)(nil)
 	_ forge.Governor  = (*Forge)(nil)
+
+	_ forge.PullReader = (*Forge)(nil)
+	_ forge.Checker    = (*Forge)(nil)
 )
 
 // New makes a Forge. It does not talk to Gitea yet.

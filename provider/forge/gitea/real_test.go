@@ -439,16 +439,18 @@ func (w *realWorld) Merge(t testing.TB, repo string, n int, how forgetest.Method
 
 func (w *realWorld) Status(t testing.TB, repo, commit, context string) (forge.Status, bool) {
 	var list []struct {
+		ID                           int64
 		Context, Status, Description string
 		TargetURL                    string `json:"target_url"`
 	}
-	w.s.must(t, "", http.MethodGet, w.at(repo)+"/commits/"+commit+"/statuses?sort=recentupdate", nil, &list)
-	for _, st := range list {
-		if st.Context == context {
-			return forge.Status{Context: st.Context, State: forge.StatusState(st.Status), Description: st.Description, TargetURL: st.TargetURL}, true
+	w.s.must(t, "", http.MethodGet, w.at(repo)+"/commits/"+commit+"/statuses", nil, &list)
+	newest, found := int64(0), forge.Status{}
+	for _, st := range list { // within a second their order says nothing
+		if st.Context == context && st.ID > newest {
+			newest, found = st.ID, forge.Status{Context: st.Context, State: forge.StatusState(st.Status), Description: st.Description, TargetURL: st.TargetURL}
 		}
 	}
-	return forge.Status{}, false
+	return found, newest > 0
 }
 
 func (w *realWorld) Release(_ testing.TB, repo, tag string) (forge.Release, bool) {

@@ -43,6 +43,8 @@ type pull struct {
 	Title       string     `json:"title"`
 	URL         string     `json:"html_url"`
 	User        user       `json:"user"`
+	Body        string     `json:"body"`
+	Updated     time.Time  `json:"updated_at"`
 	Draft       bool       `json:"draft"`
 	Labels      []label    `json:"labels"`
 	Merged      bool       `json:"merged"`
@@ -168,6 +170,7 @@ var drafts = []string{"WIP:", "[WIP]"}
 func openPull(p pull) forge.Pull {
 	out := forge.Pull{
 		Number: p.Number, Title: p.Title, URL: p.URL, Author: p.User.Login, Head: p.Head.Sha, Base: p.Base.Ref, Labels: []string{}, Draft: p.Draft,
+		UpdatedAt: p.Updated.UTC(),
 	}
 	for _, begin := range drafts {
 		if rest, ok := cutPrefixFold(p.Title, begin); ok {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"nightporter.dev/nightporter/provider/forge"
 )
@@ -143,4 +144,46 @@ func (f *Forge) Comment(ctx context.Context, repo string, number int, markdown s
 		return f.fail(ctx, "comment on "+what, what, err)
 	}
 	return nil
+}
+
+// ReadPull implements [forge.PullReader].
+func (f *Forge) ReadPull(ctx context.Context, repo string, number int) (forge.Description, error) {
+	what := "pull request " + strconv.Itoa(number) + " of " + repo
+	var p pull
+	if _, err := f.call(ctx, http.MethodGet, f.repo(repo)+"/pulls/"+strconv.Itoa(number), nil, nil, &p); err != nil {
+		return forge.Description{}, f.fail(ctx, "read "+what, what, err)
+	}
+	return forge.Description{Pull: openPull(p), Body: p.Body}, nil
+}
+
+// Check implements [forge.Checker]: on Gitea a check is a status.
+func (f *Forge) Check(ctx context.Context, repo, commit, name string) (forge.CheckState, error) {
+	list, _, err := all[struct {
+		ID          int64
+		Context     string
+		Status      string
+		Description string
+		URL         string    `json:"target_url"`
+		At          time.Time `json:"updated_at"`
+	}](ctx, f, f.repo(repo)+"/commits/"+commit+"/statuses", nil, "statuses of a commit")
+	if err != nil {
+		return forge.CheckState{}, f.fail(ctx, "read the checks of "+repo, "commit "+commit+" of "+repo, err)
+	}
+	if len(list) == 0 { // Gitea answers so for any commit
+		if err := f.missing(ctx, repo, commit, nil); err != nil {
+			return forge.CheckState{}, f.fail(ctx, "read the checks of "+repo, "", err)
+		}
+	}
+	var out forge.CheckState
+	newest := int64(0)
+	for _, s := range list {
+		if s.Context != name || s.ID <= newest {
+			continue
+		}
+		newest, out = s.ID, forge.CheckState{State: forge.StatusState(s.Status), Description: s.Description, URL: s.URL, At: s.At.UTC()}
+		if s.Status == "warning" { // Gitea's own word for what is not green
+			out.State = forge.Failure
+		}
+	}
+	return out, nil
 }

@@ -27,7 +27,7 @@ fragment repositoryFields on Repository {
   pullRequests(states: [OPEN], first: 10, orderBy: {field: UPDATED_AT, direction: DESC}) {
     pageInfo { hasNextPage }
     nodes {
-      number title url isDraft headRefOid baseRefName
+      number title url isDraft headRefOid baseRefName updatedAt
       author { __typename login }
       labels(first: 20) { nodes { name } }
     }

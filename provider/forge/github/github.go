@@ -92,6 +92,9 @@ type Forge struct {
 var (
 	_ forge.Forge     = (*Forge)(nil)
 	_ forge.Commenter = (*Forge)(nil)
+
+	_ forge.PullReader  = (*Forge)(nil)
+	_ forge.CheckRunner = (*Forge)(nil)
 )
 
 // New makes a Forge. It does not talk to GitHub yet.

@@ -77,6 +77,7 @@ type openPullNode struct {
 	IsDraft     bool
 	HeadRefOID  string
 	BaseRefName string
+	UpdatedAt   time.Time
 	Author      *actor
 	Labels      connection[named]
 }
@@ -96,6 +97,7 @@ func (n repositoryNode) state(now time.Time) forge.RepoState {
 	for _, p := range n.PullRequests.Nodes {
 		pull := forge.Pull{
 			Number: p.Number, Title: p.Title, URL: p.URL, Author: p.Author.login(), Head: p.HeadRefOID, Base: p.BaseRefName, Draft: p.IsDraft,
+			UpdatedAt: p.UpdatedAt.UTC(),
 		}
 		for _, l := range p.Labels.Nodes {
 			pull.Labels = append(pull.Labels, l.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	gh "github.com/google/go-github/v92/github"
@@ -177,4 +178,65 @@ func (f *Forge) Comment(ctx context.Context, repo string, number int, markdown s
 	}
 	what := fmt.Sprintf("pull request %d of %s", number, repo)
 	return f.fail(parent, "comment on "+what, what, err)
+}
+
+// ReadPull implements [forge.PullReader].
+func (f *Forge) ReadPull(ctx context.Context, repo string, number int) (forge.Description, error) {
+	parent := ctx
+	ctx, cancel := f.within(ctx)
+	defer cancel()
+	what := fmt.Sprintf("pull request %d of %s", number, repo)
+	p, _, err := f.rest.PullRequests.Get(ctx, f.cfg.Organisation, repo, number)
+	if err != nil {
+		return forge.Description{}, f.fail(parent, "read "+what, what, err)
+	}
+	out := forge.Description{Body: p.GetBody(), Pull: forge.Pull{
+		Number: p.GetNumber(), Title: p.GetTitle(), URL: p.GetHTMLURL(), Author: p.GetUser().GetLogin(), Head: p.GetHead().GetSHA(), Base: p.GetBase().GetRef(),
+		Draft: p.GetDraft(), Labels: []string{}, UpdatedAt: p.GetUpdatedAt().UTC(),
+	}}
+	for _, l := range p.Labels {
+		out.Labels = append(out.Labels, l.GetName())
+	}
+	slices.Sort(out.Labels)
+	return out, nil
+}
+
+// SetCheckRun implements [forge.CheckRunner]. GitHub lets Apps alone make check runs.
+func (f *Forge) SetCheckRun(ctx context.Context, repo, commit string, r forge.CheckRun) error {
+	if f.cfg.App == nil {
+		return &forge.NotOfferedError{What: "a check run, which GitHub lets Apps alone make"}
+	}
+	parent := ctx
+	ctx, cancel := f.within(ctx)
+	defer cancel()
+	run := gh.CreateCheckRunOptions{
+		Name: r.Context, HeadSHA: commit, Status: new("completed"), Conclusion: new(conclusion(r.State)),
+		Output: &gh.CheckRunOutput{Title: new(shorten(r.Description)), Summary: new(shorten(r.Description)), Text: new(r.Text)},
+	}
+	if r.State == forge.Pending {
+		run.Status, run.Conclusion = new("in_progress"), nil
+	}
+	if r.TargetURL != "" {
+		run.DetailsURL = &r.TargetURL
+	}
+	if r.Text == "" {
+		run.Output.Text = nil
+	}
+	_, _, err := f.rest.Checks.CreateCheckRun(ctx, f.cfg.Organisation, repo, run)
+	if err == nil {
+		return nil
+	}
+	return f.fail(parent, "set a check in "+repo, "repository "+repo, commitMissing(err, repo, commit))
+}
+
+// conclusion is a state as a check run says it. GitHub has no word for a check that
+// is itself at fault.
+func conclusion(s forge.StatusState) string {
+	switch s {
+	case forge.Success:
+		return "success"
+	case forge.Broken:
+		return "neutral"
+	}
+	return "failure"
 }

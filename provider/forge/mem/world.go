@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -13,7 +14,8 @@ import (
 
 // PR is a pull request as a test wants it. Everything has a default.
 type PR struct {
-	Title     string   // default "change"
+	Title     string // default "change"
+	Body      string
 	Author    string   // forge login; default "ana-gh"
 	Labels    []string // on it when it is opened
 	Reviewers []string // who approve its head before it is merged; for [Forge.Merge]
@@ -31,6 +33,7 @@ const (
 type pull struct {
 	number   int
 	title    string
+	body     string
 	state    pullState
 	draft    bool
 	head     string
@@ -235,7 +238,7 @@ func (f *Forge) openPull(r *repository, pr PR) *pull {
 	}
 	p := &pull{
 		number: len(r.pulls) + 1, title: pr.Title, draft: pr.Draft, head: f.commit(r),
-		labels: slices.Sorted(slices.Values(pr.Labels)), authors: []string{author(pr)},
+		body: pr.Body, labels: slices.Sorted(slices.Values(pr.Labels)), authors: []string{author(pr)},
 		approved: map[string]string{}, opened: f.now(), updated: f.serial,
 	}
 	r.pulls = append(r.pulls, p)
@@ -289,7 +292,27 @@ func (p *pull) view(repoURL string) forge.Pull {
 	return forge.Pull{
 		Number: p.number, Title: p.title, URL: fmt.Sprintf("%s/pull/%d", repoURL, p.number),
 		Author: p.authors[0], Head: p.head, Base: "main", Labels: slices.Clone(p.labels), Draft: p.draft,
+		UpdatedAt: p.opened.Add(time.Duration(p.updated) * time.Millisecond), // each change has its own
 	}
+}
+
+// Describe changes the description of a pull request.
+func (f *Forge) Describe(repo string, number int, body string) {
+	f.change(repo, func(r *repository) { f.touch(r, number).body = body })
+}
+
+// ReadPull implements [forge.PullReader].
+func (f *Forge) ReadPull(ctx context.Context, repo string, number int) (forge.Description, error) {
+	r, err := f.open(ctx, "ReadPull", repo)
+	if err != nil {
+		return forge.Description{}, err
+	}
+	defer f.mu.Unlock()
+	if number < 1 || number > len(r.pulls) {
+		return forge.Description{}, &forge.NotFoundError{What: fmt.Sprintf("pull request %d of %s", number, repo)}
+	}
+	p := r.pull(number)
+	return forge.Description{Pull: p.view(f.url(repo)), Body: p.body}, nil
 }
 
 func author(pr PR) string {

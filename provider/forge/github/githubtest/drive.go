@@ -160,6 +160,7 @@ func (s *Server) GitDir(repo string) string {
 // Status is a commit status as it was set.
 type Status struct {
 	Context, State, Description, TargetURL string
+	Text                                   string // of a check run, which is kept here too
 	At                                     time.Time
 }
 
@@ -168,7 +169,7 @@ func (s *Server) Statuses(repo, commit string) (map[string]Status, error) {
 	found := map[string]Status{}
 	err := s.with(repo, func(r *repository) error {
 		for _, st := range r.statuses[commit] {
-			found[st.context] = Status{st.context, st.state, st.description, st.tourl, st.at}
+			found[st.context] = Status{st.context, st.state, st.description, st.tourl, st.text, st.at}
 		}
 		return nil
 	})

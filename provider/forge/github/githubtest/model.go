@@ -66,6 +66,7 @@ type review struct {
 type status struct {
 	id                                 int64
 	context, state, description, tourl string
+	text                               string // of a check run
 	at                                 time.Time
 }
 

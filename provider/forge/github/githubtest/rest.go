@@ -121,6 +121,7 @@ func (s *Server) router() http.Handler {
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/statuses", s.repo(s.listStatuses))
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/check-runs", s.repo(s.listCheckRuns))
 	mux.HandleFunc("POST "+repo+"/statuses/{sha}", s.repo(s.postStatus))
+	mux.HandleFunc("POST "+repo+"/check-runs", s.repo(s.postCheckRun))
 	mux.HandleFunc("GET "+repo+"/releases", s.repo(s.listReleases))
 	mux.HandleFunc("POST "+repo+"/releases", s.repo(s.postRelease))
 	mux.HandleFunc("GET "+repo+"/releases/tags/{tag...}", s.repo(s.getRelease))

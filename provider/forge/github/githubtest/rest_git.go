@@ -1,6 +1,7 @@
 package githubtest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -148,4 +149,41 @@ func (s *Server) listStatuses(w http.ResponseWriter, r *http.Request, repo *repo
 		list = append(list, s.renderStatus(repo, r.PathValue("sha"), st))
 	}
 	writeJSON(w, http.StatusOK, list)
+}
+
+// postCheckRun keeps a check run beside the statuses: a branch rule asks for either
+// by name.
+func (s *Server) postCheckRun(w http.ResponseWriter, r *http.Request, repo *repository) {
+	var in struct {
+		Name       string
+		SHA        string `json:"head_sha"`
+		Status     string
+		Conclusion string
+		URL        string `json:"details_url"`
+		Output     struct{ Title, Summary, Text string }
+	}
+	if !decode(w, r, &in) {
+		return
+	}
+	if repo.kind(in.SHA) != "commit" {
+		writeError(w, http.StatusUnprocessableEntity, "No commit found for SHA: "+in.SHA)
+		return
+	}
+	if in.Status == "completed" && in.Conclusion == "" { // what GitHub's description does not say
+		writeError(w, http.StatusUnprocessableEntity, "Invalid request.\n\nA conclusion is required.")
+		return
+	}
+	state := map[string]string{"success": "success", "neutral": "error", "failure": "failure", "": "pending"}[in.Conclusion]
+	st := &status{id: s.id(), context: in.Name, state: state, description: in.Output.Title, tourl: in.URL, text: in.Output.Text, at: s.now()}
+	repo.statuses[in.SHA] = append(repo.statuses[in.SHA], st)
+	conclusion := any(in.Conclusion)
+	if in.Conclusion == "" {
+		conclusion = nil
+	}
+	at := fmt.Sprintf("%s/repos/%s/%s/check-runs/%d", s.url, s.cfg.Organisation, repo.name, st.id)
+	writeJSON(w, http.StatusCreated, object{
+		"id": st.id, "node_id": node("CR", st.id), "head_sha": in.SHA, "name": in.Name, "external_id": "", "url": at, "html_url": at, "details_url": in.URL,
+		"status": in.Status, "conclusion": conclusion, "started_at": stamp(st.at), "completed_at": stamp(st.at), "check_suite": object{"id": 1}, "app": nil,
+		"pull_requests": []any{}, "output": object{"title": in.Output.Title, "summary": in.Output.Summary, "text": in.Output.Text, "annotations_count": 0, "annotations_url": at + "/annotations"},
+	})
 }
