@@ -21,7 +21,7 @@ func (c *CLI) versionCheck() *cobra.Command {
 		Use: "check REPO", Short: "Whether a pull request may be merged, for CI without webhooks",
 		Long: "Whether a pull request may be merged: exactly one version label, and a\ndescription as the configuration demands. It exits 1 when not. What the pull\nrequest says comes from the forge (--pull), from the file in which GitHub's or\nGitea's CI describes it (--event), or from the other flags.",
 		Example: `  nightporter version check github/ledger --pull 42
-  nightporter version check github/ledger --event "$GITHUB_EVENT_PATH" --local
+  nightporter version check github/ledger --event "$GITHUB_EVENT_PATH"
   nightporter version check github/ledger --label minor --title "Add a field" --body-file description.md`,
 		Args: takes(1, 1), ValidArgsFunction: c.names(repoNames),
 		RunE: func(cmd *cobra.Command, args []string) error {

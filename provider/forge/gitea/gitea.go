@@ -162,14 +162,14 @@ func (f *Forge) call(ctx context.Context, method, path string, query url.Values,
 		return nil, err
 	}
 	if len(text) > maxBody {
-		return nil, errors.New("Gitea's answer is too large")
+		return nil, errors.New("the answer is too large")
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, refusal(resp, text)
 	}
 	if out != nil && len(text) > 0 {
 		if err := json.Unmarshal(text, out); err != nil {
-			return nil, fmt.Errorf("read Gitea's answer: %w", err)
+			return nil, fmt.Errorf("read an answer of Gitea: %w", err)
 		}
 	}
 	return resp.Header, nil
