@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"os"
 
 	"nightporter.dev/nightporter"
 	"nightporter.dev/nightporter/client"
@@ -20,7 +21,12 @@ type house struct {
 }
 
 func (h house) server(ctx context.Context, o cli.ServerOptions) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	return app.Serve(ctx, app.ServeOptions{
+		Self:       self,
 		ConfigPath: o.Config, Dev: o.Dev, DevToken: o.DevRootToken, Listen: o.Listen, AddressFile: o.AddressFile,
 		Store: o.Store, DemoClock: o.DemoClock, Version: h.version, Samples: samples, Stdout: h.io.out, Stderr: h.io.err,
 	})

@@ -59,6 +59,9 @@ type Options struct {
 	// Samples makes the engine that keeps the samples of metrics workspaces, in
 	// the folder dir. nil leaves workspaces out.
 	Samples func(dir string, r *telemetry.Registry, log *slog.Logger) (metrics.Engine, error)
+	// Self is this program's file, which the scanner starts as its child. ""
+	// means that nothing is scanned.
+	Self string
 	// Fault is called at every named fault point; for the crash tests.
 	Fault func(point string)
 }
@@ -247,6 +250,7 @@ func (a *App) Run(ctx context.Context) {
 	wg.Go(func() { a.modules.security.Run(ctx) })
 	wg.Go(func() { a.runMetrics(ctx) })
 	wg.Go(func() { a.prove(ctx) })
+	wg.Go(func() { a.modules.leaks.Run(ctx) })
 	<-ctx.Done()
 }
 

@@ -33,6 +33,10 @@ func (a *App) flows() {
 	outbox.On(b, "tell.finding", a.tellFinding)                // FindingOpened     -> the owner
 	outbox.On(b, "tell.risk", a.tellRisk)                      // RiskReopened      -> the owner
 
+	// What is pushed is searched for secrets.
+	outbox.On(b, "leaks.merged", m.leaks.Merged) // Merged             -> FindingOpened
+	outbox.On(b, "leaks.pushed", m.leaks.Pushed) // PullRequestChanged -> FindingOpened
+
 	// People are told what they may want to act on.
 	outbox.On(b, "tell.waiting", a.tellWaiting)       // AwaitingApproval  -> the approvers
 	outbox.On(b, "tell.rolledback", a.tellRolledBack) // ReleaseRolledBack -> the owner

@@ -25,6 +25,7 @@ import (
 	"nightporter.dev/nightporter/secrets"
 	"nightporter.dev/nightporter/secrets/database"
 	"nightporter.dev/nightporter/security"
+	"nightporter.dev/nightporter/security/leaks"
 	"nightporter.dev/nightporter/services"
 	"nightporter.dev/nightporter/versions"
 )
@@ -37,11 +38,12 @@ type modules struct {
 	environments *environments.Environments
 	services     *services.Services
 	security     *security.Security
+	leaks        *leaks.Leaks
 	metrics      *metrics.Metrics // nil without an engine for samples
 }
 
 // moduleMigrations are their tables.
-var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations)
+var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations, leaks.Migrations)
 
 func (a *App) makeModules() (err error) {
 	p := a.providers
@@ -71,6 +73,9 @@ func (a *App) makeModules() (err error) {
 		return err
 	}
 	if err := a.makeSecurity(); err != nil {
+		return err
+	}
+	if err := a.makeLeaks(); err != nil {
 		return err
 	}
 	a.modules.environments, err = environments.New(environments.Config{
@@ -268,7 +273,7 @@ func (a *App) versionRules() versions.Rules {
 }
 
 func (a *App) moduleRoutes() []httpapi.Route {
-	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.modules.security.Routes(), a.databases.Routes())
+	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.modules.security.Routes(), a.modules.leaks.Routes(), a.databases.Routes())
 }
 
 // as narrows providers to what a capability asks for.

@@ -32,6 +32,7 @@ import (
 	"nightporter.dev/nightporter/provider/notify/slack"
 	"nightporter.dev/nightporter/provider/notify/webhook"
 	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/security/leaks"
 )
 
 // Providers are the far ends that the house works with.
@@ -43,6 +44,8 @@ type Providers struct {
 	// Infrastructure gives the code that environments are built from; nil
 	// where there is none.
 	Infrastructure environments.Source
+	// Histories gives what is searched for secrets; nil where there is none.
+	Histories leaks.Source
 	// Channels are how a team, a person or "operators" is told something.
 	Channels   map[string][]notify.Notifier
 	SweepEvery time.Duration // of the forges; 0 means the default
@@ -242,7 +245,7 @@ func (a *App) makeSource(p *Providers) error {
 	if err != nil {
 		return err
 	}
-	p.Source, p.Infrastructure = m, m
+	p.Source, p.Infrastructure, p.Histories = m, m, m
 	return nil
 }
 

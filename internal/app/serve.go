@@ -35,6 +35,7 @@ type ServeOptions struct {
 	Store       string // overrides the configuration
 	DemoClock   string // the URL of a clock on this machine
 	Version     string
+	Self        string // this program's file; see [Options]
 	// Samples is [Options]'s.
 	Samples func(dir string, r *telemetry.Registry, log *slog.Logger) (metrics.Engine, error)
 	Stdout  io.Writer
@@ -61,7 +62,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		log.Warn("core dumps stay on", "error", err)
 	}
-	opts := Options{Config: cfg, Log: log, Version: o.Version, StoreURL: o.Store, Dev: o.Dev, Samples: o.Samples}
+	opts := Options{Config: cfg, Log: log, Version: o.Version, StoreURL: o.Store, Dev: o.Dev, Self: o.Self, Samples: o.Samples}
 	if o.Dev {
 		dir, err := os.MkdirTemp("", "nightporter-dev-")
 		if err != nil {

@@ -117,6 +117,12 @@ type Config struct {
 	// What is built, deployed and watched.
 	Services []Service `yaml:"services"`
 
+	// How repositories are searched for secrets.
+	SecretScan SecretScan `yaml:"secret_scan"`
+
+	// Where more is kept of the audit log than in the store.
+	Audit Audit `yaml:"audit"`
+
 	// How merges get their versions.
 	Versions Versions `yaml:"versions"`
 

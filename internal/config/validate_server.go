@@ -39,6 +39,7 @@ func (v *validator) server() {
 	v.store()
 	v.seal()
 	v.privateFile("store_password_file", fileOf(c.StorePassword))
+	v.audit()
 	if c.SameUser == "allowed" {
 		v.warn("same_user", "make a user for it and set run_as", "builds and deployed services can read the store and its key")
 	}
@@ -105,6 +106,23 @@ func realPath(path string) string {
 		return path
 	}
 	return filepath.Join(realPath(parent), filepath.Base(path))
+}
+
+// audit checks the places outside of the store.
+func (v *validator) audit() {
+	a := v.c.Audit.Anchor
+	if a.Syslog != "" {
+		u, err := url.Parse(a.Syslog)
+		if err != nil || u.Scheme != "udp" && u.Scheme != "tcp" || u.Port() == "" || u.Path != "" {
+			v.fail("audit.anchor.syslog", "write udp://host:514 or tcp://host:601", "%q is no syslog server", a.Syslog)
+		}
+	}
+	if _, ok := v.c.Forges[a.Repo.Forge]; a.Repo != (Repo{}) && !ok {
+		v.fail("audit.anchor.repo", "", "no forge is called %q", a.Repo.Forge)
+	}
+	if a.Every <= 0 {
+		v.fail("audit.anchor.every", "", "it needs a time above 0")
+	}
 }
 
 func (v *validator) forges() {

@@ -166,7 +166,9 @@ func open(t *testing.T, db *store.DB) *house {
 	must(err)
 	h.leaks, err = leaks.New(leaks.Config{
 		Gate: h.gate, Runs: runs, Catalog: cat, Scanner: reader, Findings: h.security, Source: mirrored, Databases: h.server,
-		MAC:    func(purpose string, data []byte) ([]byte, error) { return fmt.Appendf(nil, "%x", sha256.Sum256(append([]byte(purpose), data...)))[:32], nil },
+		MAC: func(purpose string, data []byte) ([]byte, error) {
+			return fmt.Appendf(nil, "%x", sha256.Sum256(append([]byte(purpose), data...)))[:32], nil
+		},
 		MayTry: func() bool { return h.mayTry },
 		Scanned: func(_ context.Context, s leaks.Scanned) error {
 			h.mu.Lock()

@@ -165,8 +165,11 @@ func (l *Leaks) gather(repo nightporter.Repo, found map[string]*seen, h scan.Hit
 		into *string
 		text string
 	}{
-		{&k.Login.Kind, h.Login.Kind}, {&k.Login.User, h.Login.User}, {&k.Login.Host, h.Login.Host},
-		{&k.Login.Port, h.Login.Port}, {&k.Login.Database, h.Login.Database},
+		{&k.Login.Kind, h.Login.Kind},
+		{&k.Login.User, h.Login.User},
+		{&k.Login.Host, h.Login.Host},
+		{&k.Login.Port, h.Login.Port},
+		{&k.Login.Database, h.Login.Database},
 	} {
 		if plainText.MatchString(part.text) {
 			*part.into = cmp.Or(*part.into, part.text)

@@ -15,6 +15,9 @@ import (
 //go:embed rules/gitleaks.toml
 var gitleaksTOML string
 
+// Version names the rules.
+const Version = "gitleaks 8.30.1 and our own"
+
 // gitleaksRules is how many rules that file has. A file that was cut short, or a
 // parser that lost some, must not pass for a scanner that finds less.
 const gitleaksRules = 222
