@@ -16,7 +16,7 @@ func (c *CLI) securityCommands() *cobra.Command {
   nightporter security posture ledger
   nightporter security findings --service ledger
   nightporter security risks`,
-		c.securityPosture(), c.securityFindings(), c.securityFinding(), c.securityRisks(), c.securityRisk())
+		c.securityPosture(), c.securityFindings(), c.securityFinding(), c.securityScan(), c.securityRisks(), c.securityRisk())
 }
 
 func (c *CLI) securityPosture() *cobra.Command {
@@ -183,7 +183,7 @@ func (c *CLI) securityFinding() *cobra.Command {
 			return api.ReopenFinding(cmd.Context(), id)
 		}),
 	}
-	return noun("finding", "Something that is wrong, and whose it is", "  nightporter security finding show fnd_0b1c2d3e4f5061728394", show, triage, accept, reopen)
+	return noun("finding", "Something that is wrong, and whose it is", "  nightporter security finding show fnd_0b1c2d3e4f5061728394", show, triage, accept, reopen, c.findingTest(), c.findingRepair())
 }
 
 func (c *CLI) onFinding(do func(*cobra.Command, *client.Client, string) (*client.Finding, error)) func(*cobra.Command, []string) error {

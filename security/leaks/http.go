@@ -1,6 +1,7 @@
 package leaks
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -36,22 +37,23 @@ func (l *Leaks) Routes() []httpapi.Route {
 			Summary: "Look for secrets in one repository, or in all", Request: scanBody{}, Response: started{}, Handler: l.postScan,
 		},
 		{
-			Method: http.MethodGet, Pattern: "/api/security/findings/{id}/leak", Action: httpapi.DoesWhat(l.about("read", nightporter.Read)),
+			Method: http.MethodGet, Pattern: "/api/security/findings/{id}/leak", Action: httpapi.DoesWhat(l.about("")),
 			Summary: "Where a found secret stands, what databases said to it, and what was done about it", Response: Leak{}, Handler: l.getLeak,
 		},
 		{
-			Method: http.MethodPost, Pattern: "/api/security/findings/{id}/test", Action: httpapi.DoesWhat(l.about("test", nightporter.Update)),
+			Method: http.MethodPost, Pattern: "/api/security/findings/{id}/test", Action: httpapi.DoesWhat(l.about("test")),
 			Summary: "Try a found password on the databases that are known here", Response: accepted{}, Handler: l.postTest,
 		},
 		{
-			Method: http.MethodPost, Pattern: "/api/security/findings/{id}/repair", Action: httpapi.DoesWhat(l.about("repair", nightporter.Update)),
+			Method: http.MethodPost, Pattern: "/api/security/findings/{id}/repair", Action: httpapi.DoesWhat(l.about("repair")),
 			Summary: "Change the password of the account, lease logins instead, and try the old one again", Response: accepted{}, Handler: l.postRepair,
 		},
 	}
 }
 
-// about names what a request wants, with the service that the finding is about.
-func (l *Leaks) about(verb string, capability nightporter.Capability) httpapi.ActionFunc {
+// about names what a request wants, with the service that the finding is about; to
+// read it without a verb.
+func (l *Leaks) about(verb string) httpapi.ActionFunc {
 	return func(r *http.Request) (nightporter.Action, nightporter.Resource, error) {
 		id := r.PathValue("id")
 		var f *security.Finding
@@ -63,7 +65,9 @@ func (l *Leaks) about(verb string, capability nightporter.Capability) httpapi.Ac
 			return nightporter.Action{}, nightporter.Resource{}, err
 		}
 		action := f.Action(verb)
-		action.Capability = capability
+		if verb == "" {
+			action = nightporter.Action{Name: "leak.read", Capability: nightporter.Read, Path: "api/security/findings/" + cmp.Or(f.Service, "-")}
+		}
 		return action, nightporter.Resource{Kind: "finding", ID: id}, nil
 	}
 }

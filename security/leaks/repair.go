@@ -37,7 +37,7 @@ func (l *Leaks) Repair(ctx context.Context, finding string) (runID string, err e
 	return l.act(ctx, finding, kindRepair, func(k *Leak) error {
 		if k.verdict() != Live {
 			return nightporter.E(nightporter.Conflict, "no database let this password in: there is nothing to repair").
-				WithHint("try it first: nightporter security test %s", finding)
+				WithHint("try it first: nightporter security finding test %s", finding)
 		}
 		return nil
 	})
