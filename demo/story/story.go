@@ -38,6 +38,7 @@ var Chapters = []Chapter{
 	{"a person with a browser", browser},
 	{"the lent login, half a minute later", requests},
 	{"a night", night},
+	{"a password in a repository", leak},
 	{"the register", register},
 	{"the end", end},
 }

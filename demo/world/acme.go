@@ -87,6 +87,7 @@ const configuration = `# What acme added.
 same_user: allowed          # one machine, one user: this is a demo
 run_env: [PATH, LANG, GOCACHE, GOPROXY, GOTOOLCHAIN, GOFLAGS, GOWORK]
 egress: {allow: [127.0.0.0/8]}
+secret_scan: {try: true}    # a password that is found is tried on the databases below
 forges:
   github:
     kind: github

@@ -55,6 +55,11 @@ func startDatabase(ctx context.Context) (*Database, error) {
 // Address is where the server listens.
 func (d *Database) Address() string { return d.server.Addr }
 
+// Login logs in as anybody.
+func (d *Database) Login(user, password, database string) error {
+	return d.server.Login(user, password, database)
+}
+
 // Close ends the server, and its folder goes with it.
 func (d *Database) Close() error { return d.server.Close() }
 
@@ -99,21 +104,31 @@ func (w *World) vaultWrite(ctx context.Context, path string, body map[string]any
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.Porter.URL()+"/v1/"+path, bytes.NewReader(text))
+	_, err = w.vault(ctx, http.MethodPost, path, text)
+	return err
+}
+
+// VaultRead is `vault read` of whoever ran init.
+func (w *World) VaultRead(ctx context.Context, path string) ([]byte, error) {
+	return w.vault(ctx, http.MethodGet, path, nil)
+}
+
+func (w *World) vault(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, w.Porter.URL()+"/v1/"+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("X-Vault-Token", w.Porter.RootToken)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("write %s: %s: %s", path, resp.Status, strings.TrimSpace(string(answer)))
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, strings.TrimSpace(string(answer)))
 	}
-	return err
+	return answer, err
 }
 
 // sealKey is what the affordability service encrypts with.

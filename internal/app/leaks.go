@@ -74,7 +74,7 @@ func (k known) Try(ctx context.Context, login scan.Login, password string) ([]le
 	default:
 		return nil, nil // of a kind that nobody mounts here
 	}
-	tried, err := k.e.TryLeak(ctx, database.Leak{Kind: login.Kind, User: login.User, Password: password})
+	tried, err := k.e.TryLeak(ctx, database.Leak{Kind: login.Kind, User: login.User, Password: password, Database: login.Database})
 	out := make([]leaks.Tried, len(tried))
 	for i, t := range tried {
 		out[i] = leaks.Tried(t)

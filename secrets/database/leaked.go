@@ -26,6 +26,8 @@ type Leak struct {
 	// not a lease's, up to twenty.
 	User     string
 	Password string
+	// Database chooses among several of one server, whose accounts are the same.
+	Database string
 }
 
 // Tried is what one database said to a login that was found.
@@ -52,7 +54,7 @@ const (
 	maxTriedDatabases = 50
 )
 
-// TryLeak logs in with a login that was found, at every database of its kind.
+// TryLeak logs in with a login that was found, at every server of its kind.
 func (e *Engine) TryLeak(ctx context.Context, l Leak) ([]Tried, error) {
 	var all []*connection
 	err := e.look(ctx, func(tx *store.Tx) (err error) {
@@ -62,11 +64,23 @@ func (e *Engine) TryLeak(ctx context.Context, l Leak) ([]Tried, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []Tried{}
+	var servers []string
+	at := map[string]*connection{}
 	for _, c := range all {
-		if l.Kind == "" || l.Kind == kindOf(c) {
-			out = append(out, e.tryAt(ctx, c, l)...)
+		if l.Kind != "" && l.Kind != kindOf(c) {
+			continue
 		}
+		server := kindOf(c) + " " + serverOf(c.text("connection_url"))
+		if at[server] == nil {
+			servers = append(servers, server)
+		}
+		if at[server] == nil || l.Database != "" && strings.Contains(c.text("connection_url"), "/"+l.Database) {
+			at[server] = c
+		}
+	}
+	out := []Tried{}
+	for _, server := range servers {
+		out = append(out, e.tryAt(ctx, at[server], l)...)
 	}
 	return out, ctx.Err()
 }
@@ -213,7 +227,7 @@ func (e *Engine) leaseFor(ctx context.Context, c *connection, user string) (path
 	}
 	if found {
 		if known.DB != c.Name {
-			return "", "the role " + user + " belongs to another database: write one for " + c.Name + " by hand", nil
+			return "", "the role " + user + " is of another database: write one for " + c.Name + " by hand", nil
 		}
 		return c.Path + "creds/" + user, "", nil
 	}
@@ -261,7 +275,7 @@ func (e *Engine) takeOver(ctx context.Context, c *connection, user string) (name
 				return err
 			}
 			if n == name {
-				return nightporter.E(nightporter.Conflict, "the static role %s is another account's", name)
+				name += "-" + c.Name // another server's account of the same name
 			}
 		}
 		return err

@@ -89,3 +89,26 @@ func TestLeakedPassword(t *testing.T) {
 		}
 	})
 }
+
+// A server with several databases is asked once: its accounts are the same.
+func TestLeakIsTriedOncePerServer(t *testing.T) {
+	t.Parallel()
+	h, _ := inMemory(t, options{})
+	for name, url := range map[string]string{
+		"ledger-dev": "postgres://{{username}}:{{password}}@pg.acme.test:5432/ledger_dev", "ledger-prod": "postgres://{{username}}:{{password}}@pg.acme.test:5432/ledger_prod",
+		"other": "postgres://{{username}}:{{password}}@other.acme.test/ledger_dev",
+	} {
+		h.want(204, "root", "POST", "database/config/"+name, m{
+			"plugin_name": "postgresql-database-plugin", "connection_url": url, "username": "admin", "password": "Admin-1", "verify_connection": false,
+		})
+	}
+	tried, err := h.engine.TryLeak(system(), database.Leak{Kind: "postgres", User: "app", Password: "x", Database: "ledger_prod"})
+	must(t, err)
+	var at []string
+	for _, tr := range tried {
+		at = append(at, tr.Database)
+	}
+	if want := []string{"database/db", "database/ledger-prod", "database/other"}; !slices.Equal(at, want) {
+		t.Errorf("tried %q, want %q", at, want)
+	}
+}
