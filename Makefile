@@ -7,7 +7,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 # Packages that run without the race detector: what they drive is other processes,
 # or Prometheus, whose corpus takes ten times as long with it.
-NORACE    := /test/crash$$|/web/console$$|/metrics/prom$$
+NORACE    := /test/crash$$|/web/console$$|/metrics/prom$$|/provider/deploy/helm$$
 BASE      ?= HEAD
 
 .PHONY: help

@@ -82,6 +82,9 @@ func (b *builder) build(ctx context.Context, t run.Task, maker deploy.Builder, r
 		return "", fmt.Errorf("read %s of %s: %w", config.RepoFileName, rel.Repo, err)
 	}
 	frozen.follow(service)
+	if frozen.Chart, err = b.r.chart(ctx, service, dir); err != nil {
+		return "", err
+	}
 	if maker == nil {
 		return "", nil
 	}

@@ -37,7 +37,7 @@ func (r *Releases) request(rel *Release, environment, key string) deploy.Request
 		Key: key, Service: rel.Service, Environment: environment, Version: rel.Version, Commit: rel.Commit,
 		Artifact: rel.frozen.Artifact, Command: rel.frozen.Command, Env: make(map[string]string, len(rel.frozen.Env)),
 		Health: rel.frozen.Health, Drain: rel.frozen.Drain, Image: rel.frozen.Image, Dir: rel.frozen.Dir, Actions: rel.frozen.Actions,
-		Timeout: rel.frozen.Timeout,
+		Timeout: rel.frozen.Timeout, Chart: rel.frozen.Chart,
 	}
 	for name, value := range rel.frozen.Env {
 		req.Env[name] = catalog.InEnvironment(value, environment)

@@ -89,6 +89,8 @@ type Frozen struct {
 	// Dir and Actions are a command's folder and what it can do.
 	Dir     string   `json:"dir,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	// Chart is what helm installs; nil for others.
+	Chart *deploy.Chart `json:"chart,omitempty"`
 }
 
 // Get reads a release; not_found when there is none.

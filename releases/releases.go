@@ -49,6 +49,7 @@ type Config struct {
 	Deployers map[string]deploy.Deployer // by the kind of deploy target
 	Forges    map[string]forge.Tagger    // for the environments' tags; a missing one means no tags
 	Source    Source                     // nil where nothing is built here
+	Charts    Charts                     // nil where no charts are installed
 	Tell      Teller                     // nil for nobody
 	Night     Night                      // nil where no environment sleeps
 	Lend      Lender                     // nil where no credentials are handed over

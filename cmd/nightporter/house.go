@@ -28,7 +28,7 @@ func (h house) server(ctx context.Context, o cli.ServerOptions) error {
 	return app.Serve(ctx, app.ServeOptions{
 		Self:       self,
 		ConfigPath: o.Config, Dev: o.Dev, DevToken: o.DevRootToken, Listen: o.Listen, AddressFile: o.AddressFile,
-		Store: o.Store, DemoClock: o.DemoClock, Version: h.version, Samples: samples, Stdout: h.io.out, Stderr: h.io.err,
+		Store: o.Store, DemoClock: o.DemoClock, Version: h.version, Samples: samples, Kubernetes: kubernetes(), Stdout: h.io.out, Stderr: h.io.err,
 	})
 }
 
@@ -38,7 +38,7 @@ func (h house) init(ctx context.Context, o cli.InitOptions) (cli.InitResult, err
 }
 
 func (h house) validate(_ context.Context, path string) (warnings []string, err error) {
-	cfg, err := app.LoadConfig(path)
+	cfg, err := app.LoadConfig(path, kubernetes())
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (h house) localBoard(ctx context.Context, o cli.LocalOptions) (cli.LocalBoa
 	if err := json.Unmarshal(wire, &out.Rows); err != nil {
 		return cli.LocalBoard{}, err
 	}
-	cfg, err := app.LoadConfig(o.Config)
+	cfg, err := app.LoadConfig(o.Config, kubernetes())
 	if err != nil {
 		return cli.LocalBoard{}, err
 	}

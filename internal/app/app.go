@@ -62,6 +62,8 @@ type Options struct {
 	// Self is this program's file, which the scanner starts as its child. ""
 	// means that nothing is scanned.
 	Self string
+	// Kubernetes makes what talks to a cluster; nil in a binary without it.
+	Kubernetes *Kubernetes
 	// Fault is called at every named fault point; for the crash tests.
 	Fault func(point string)
 }

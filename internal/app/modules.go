@@ -62,7 +62,7 @@ func (a *App) makeModules() (err error) {
 		return err
 	}
 	a.modules.releases, err = releases.New(releases.Config{
-		Gate: a.gate, Runs: a.runs, Catalog: a.catalog, Deployers: p.Deployers, Forges: as[forge.Tagger](p.Forges), Source: p.Source,
+		Gate: a.gate, Runs: a.runs, Catalog: a.catalog, Deployers: p.Deployers, Forges: as[forge.Tagger](p.Forges), Source: p.Source, Charts: p.Charts,
 		Tell: a, Night: a, Lend: lend{a}, Recall: recall{a}, Page: func(id string) string { return a.page("/releases/" + id) }, Now: a.clock.Now, Log: a.log,
 	})
 	if err != nil {

@@ -20,35 +20,43 @@ import (
 // store.
 
 // LoadConfig reads and checks a configuration with everything that the house
-// knows, such as the notation of schedules.
-func LoadConfig(path string) (*config.Config, error) {
-	return config.Load(path, CheckSchedules, checkKinds)
+// knows, such as the notation of schedules. k is what this binary has of
+// Kubernetes, nil for nothing.
+func LoadConfig(path string, k *Kubernetes) (*config.Config, error) {
+	return config.Load(path, CheckSchedules, checkKinds(k))
 }
 
-// checkKinds warns of what the configuration knows and this version does not do
-// yet.
-func checkKinds(s catalog.Snapshot) (out []catalog.Problem) {
-	later := func(path, what, kind string) {
-		out = append(out, catalog.Problem{
-			Path: path, Severity: catalog.Warning, Message: fmt.Sprintf("this version has no %s of the kind %q yet", what, kind),
-		})
-	}
-	for _, f := range s.Forges {
-		if f.Kind != "github" && f.Kind != "gitea" && f.Kind != "mem" {
-			later(catalog.Key("forges", f.Name)+".kind", "forge", f.Kind)
+// checkKinds warns of what the configuration knows and this binary does not do.
+func checkKinds(k *Kubernetes) func(catalog.Snapshot) []catalog.Problem {
+	return func(s catalog.Snapshot) (out []catalog.Problem) {
+		warn := func(path, text, what, kind string) {
+			out = append(out, catalog.Problem{Path: path, Severity: catalog.Warning, Message: fmt.Sprintf(text, what, kind)})
 		}
-	}
-	for i, v := range s.Services {
-		if k := v.Deploy.Kind; k != "process" && k != "mem" {
-			later(catalog.At("services", i)+".deploy.kind", "deploy target", k)
+		const later = "this version has no %s of the kind %q yet"
+		for _, f := range s.Forges {
+			if f.Kind != "github" && f.Kind != "gitea" && f.Kind != "mem" {
+				warn(catalog.Key("forges", f.Name)+".kind", later, "forge", f.Kind)
+			}
 		}
-	}
-	for _, e := range s.Environments {
-		if k := e.Cloud.Kind; k != "" && k != "process" && k != "mem" {
-			later(catalog.Key("environments", e.Name)+".cloud.kind", "cloud", k)
+		for i, v := range s.Services {
+			at := catalog.At("services", i) + ".deploy.kind"
+			switch v.Deploy.Kind {
+			case "process", "command", "mem":
+			case "helm":
+				if k == nil {
+					warn(at, withoutKubernetes, "deploy target", "helm")
+				}
+			default:
+				warn(at, later, "deploy target", v.Deploy.Kind)
+			}
 		}
+		for _, e := range s.Environments {
+			if k := e.Cloud.Kind; k != "" && k != "process" && k != "mem" {
+				warn(catalog.Key("environments", e.Name)+".cloud.kind", later, "cloud", k)
+			}
+		}
+		return out
 	}
-	return out
 }
 
 // CheckSchedules judges the schedules of environments, which the configuration
@@ -138,7 +146,7 @@ func CheckVersion(ctx context.Context, configPath, version string, repo nightpor
 // released last, and the default branch how far that is behind. Whether anything
 // runs, only a server knows: every state is unknown.
 func LocalBoard(ctx context.Context, configPath, version string) ([]releases.Row, error) {
-	cfg, err := LoadConfig(configPath)
+	cfg, err := LoadConfig(configPath, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +216,7 @@ func localRow(ctx context.Context, world *catalog.World, f forge.Forge, s catalo
 
 // offline gives one repository's forge from a configuration.
 func offline(configPath, version string, repo nightporter.Repo) (*App, forge.Forge, error) {
-	cfg, err := LoadConfig(configPath)
+	cfg, err := LoadConfig(configPath, nil)
 	if err != nil {
 		return nil, nil, err
 	}

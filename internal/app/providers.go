@@ -40,6 +40,7 @@ type Providers struct {
 	Forges    map[string]forge.Forge     // by the name in the configuration
 	Deployers map[string]deploy.Deployer // by the kind of deploy target
 	Source    releases.Source            // checkouts; nil where nothing is built
+	Charts    releases.Charts            // nil where nothing installs charts
 	Clouds    map[string]cloud.Provider  // by the kind of cloud
 	// Infrastructure gives the code that environments are built from; nil
 	// where there is none.
@@ -182,6 +183,11 @@ func (a *App) makeDeployers(p *Providers) error {
 		}
 		p.Deployers["mem"] = d
 	}
+	if kinds["helm"] {
+		if err := a.makeHelm(p); err != nil {
+			return err
+		}
+	}
 	if kinds["process"] {
 		d, err := a.makeProcesses(p, "deploy")
 		if err != nil {
@@ -245,7 +251,7 @@ func (a *App) makeSource(p *Providers) error {
 	if err != nil {
 		return err
 	}
-	p.Source, p.Infrastructure, p.Histories = m, m, m
+	p.Source, p.Infrastructure, p.Histories, p.Charts = m, m, m, newChartbox(m)
 	return nil
 }
 

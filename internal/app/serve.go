@@ -38,6 +38,8 @@ type ServeOptions struct {
 	Self        string // this program's file; see [Options]
 	// Samples is [Options]'s.
 	Samples func(dir string, r *telemetry.Registry, log *slog.Logger) (metrics.Engine, error)
+	// Kubernetes is [Options]'s.
+	Kubernetes *Kubernetes
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
@@ -62,7 +64,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		log.Warn("core dumps stay on", "error", err)
 	}
-	opts := Options{Config: cfg, Log: log, Version: o.Version, StoreURL: o.Store, Dev: o.Dev, Self: o.Self, Samples: o.Samples}
+	opts := Options{Config: cfg, Log: log, Version: o.Version, StoreURL: o.Store, Dev: o.Dev, Self: o.Self, Samples: o.Samples, Kubernetes: o.Kubernetes}
 	if o.Dev {
 		dir, err := os.MkdirTemp("", "nightporter-dev-")
 		if err != nil {
@@ -135,7 +137,7 @@ func (o ServeOptions) load() (*config.Config, error) {
 		}
 		return config.Default(dir), nil
 	}
-	return LoadConfig(o.ConfigPath)
+	return LoadConfig(o.ConfigPath, o.Kubernetes)
 }
 
 // announce tells people and scripts where the server is.
@@ -256,7 +258,7 @@ func Init(ctx context.Context, dir, version string) (InitResult, error) {
 	case errors.Is(err, os.ErrExist):
 		// Somebody wrote the configuration first, for a store that is not
 		// SQLite, say. A key beside it means that the house is there.
-		cfg, lerr := LoadConfig(out.Config)
+		cfg, lerr := LoadConfig(out.Config, nil)
 		if lerr != nil {
 			return out, lerr
 		}
@@ -272,7 +274,7 @@ func Init(ctx context.Context, dir, version string) (InitResult, error) {
 }
 
 func initWith(ctx context.Context, out InitResult, version string) (InitResult, error) {
-	cfg, err := LoadConfig(out.Config)
+	cfg, err := LoadConfig(out.Config, nil)
 	if err != nil {
 		return out, err
 	}

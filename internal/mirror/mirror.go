@@ -108,7 +108,8 @@ func (m *Mirror) Checkout(ctx context.Context, repo nightporter.Repo, commit str
 	return dir, done, nil
 }
 
-// CheckoutAt is [Mirror.Checkout] for a branch as it is now, or a full commit id.
+// CheckoutAt is [Mirror.Checkout] for a branch as it is now, a full name of a ref
+// ("refs/tags/v1.4.0"), or a full commit id.
 // It also says which commit that was.
 func (m *Mirror) CheckoutAt(ctx context.Context, repo nightporter.Repo, rev string) (dir, commit string, done func(), err error) {
 	commit = rev
@@ -123,7 +124,10 @@ func (m *Mirror) CheckoutAt(ctx context.Context, repo nightporter.Repo, rev stri
 
 // head asks the remote what a branch points to; the commit is fetched with it.
 func (m *Mirror) head(ctx context.Context, repo nightporter.Repo, branch string) (string, error) {
-	ref := "refs/heads/" + branch
+	ref := branch
+	if !strings.HasPrefix(ref, "refs/tags/") {
+		ref = "refs/heads/" + branch
+	}
 	bare, err := m.Fetch(ctx, repo, "+"+ref+":"+ref)
 	if err != nil {
 		return "", err

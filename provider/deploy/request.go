@@ -30,6 +30,8 @@ type Request struct {
 	// Artifact is what to run. A provider that builds refuses an empty one,
 	// unless the command stands on its own.
 	Artifact Artifact
+	// Chart is what a provider that installs charts installs; nil for others.
+	Chart *Chart
 	// Command is the program and its arguments, as they are: no shell reads
 	// them. A relative program is looked for in the artifact.
 	Command []string

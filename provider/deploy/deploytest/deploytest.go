@@ -42,6 +42,7 @@ type World struct {
 	Builds func(commit string) int
 	// Handed is the token that the instance finds where it was told to look,
 	// or "" where it was told nothing. It checks that nobody else may read it.
+	// nil for a far end whose instances log in by themselves and are handed none.
 	Handed func(i deploy.Instance) string
 	// Kill ends the instance as a crash would.
 	Kill func(i deploy.Instance)
