@@ -39,6 +39,10 @@ check: ## before each commit: format, vet, staticcheck, the import rule, race te
 test: prepare ## everything, with what it needs installed first
 	@sh tools/test.sh
 
+.PHONY: test-kube
+test-kube: ## what runs on Kubernetes, on a real control plane (built once, some minutes)
+	@NIGHTPORTER_KUBE=$$(test/kube/build.sh) && export NIGHTPORTER_KUBE && $(GO) test -tags kube -count=1 -timeout 20m ./test/kube
+
 .PHONY: prepare
 prepare: ## install what the tests need (PostgreSQL, MariaDB, Chromium, git)
 	@sh tools/prepare.sh
