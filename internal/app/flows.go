@@ -18,6 +18,12 @@ func (a *App) flows() {
 	outbox.On(b, "releases.record", m.releases.Record) // Merged     -> (the board counts it)
 	outbox.On(b, "releases.open", m.releases.Open)     // VersionCut -> ReleaseOpened, Deployed, AwaitingApproval, ReleaseHealthy, ReleaseRolledBack
 
+	// The forge shows where a version is.
+	outbox.On(b, "releases.reported", m.releases.Reported)                // Deployed          -> a deployment and a status of its commit
+	outbox.On(b, "releases.reported.waiting", m.releases.ReportedWaiting) // AwaitingApproval  -> the same, as queued
+	outbox.On(b, "releases.reported.back", m.releases.ReportedBack)       // ReleaseRolledBack -> the same, as failed
+	outbox.On(b, "releases.noted", m.releases.Noted)                      // ReleaseHealthy    -> the notes of the version's release
+
 	// What production went through is counted.
 	outbox.On(b, "services.shipped", m.services.Shipped)     // ReleaseHealthy    -> (DORA)
 	outbox.On(b, "services.failed", m.services.Failed)       // ReleaseRolledBack -> (DORA)

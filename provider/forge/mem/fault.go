@@ -111,7 +111,7 @@ func (f *Forge) leave(method string, err *error) {
 
 func isWrite(method string) bool {
 	switch method {
-	case "CreateTag", "MoveTag", "CreateRelease", "SetStatus", "Comment",
+	case "CreateTag", "MoveTag", "CreateRelease", "SetStatus", "Comment", "ReportDeployment", "Annotate",
 		"SetRepository", "ChangeLabels", "GrantTeams", "PutRules", "DeleteRules":
 		return true
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,21 +56,25 @@ var (
 	_ forge.Forge     = (*Forge)(nil)
 	_ forge.Commenter = (*Forge)(nil)
 	_ forge.Checker   = (*Forge)(nil)
+
+	_ forge.DeploymentReporter = (*Forge)(nil)
+	_ forge.Annotator          = (*Forge)(nil)
 )
 
 type repository struct {
-	id       string
-	name     string
-	archived bool
-	fork     bool
-	line     []forge.Merge // the first-parent line, oldest first
-	commits  map[string]bool
-	pulls    []*pull // pull request n is at n-1
-	tags     map[string]string
-	statuses map[string]map[string]forge.Status // commit, context
-	releases map[string]forge.Release
-	comments map[int][]string
-	settings forge.Settings
+	deployments []forge.Deployment // oldest first
+	id          string
+	name        string
+	archived    bool
+	fork        bool
+	line        []forge.Merge // the first-parent line, oldest first
+	commits     map[string]bool
+	pulls       []*pull // pull request n is at n-1
+	tags        map[string]string
+	statuses    map[string]map[string]forge.Status // commit, context
+	releases    map[string]forge.Release
+	comments    map[int][]string
+	settings    forge.Settings
 }
 
 // New makes an empty forge.
@@ -291,3 +296,51 @@ func (f *Forge) Check(ctx context.Context, repo, commit, name string) (forge.Che
 	}
 	return forge.CheckState{State: s.State, Description: s.Description, URL: s.TargetURL, At: f.now().UTC()}, nil
 }
+
+// ReportDeployment implements [forge.DeploymentReporter].
+func (f *Forge) ReportDeployment(ctx context.Context, repo string, d forge.Deployment) (err error) {
+	r, err := f.open(ctx, "ReportDeployment", repo)
+	if err != nil {
+		return err
+	}
+	defer f.leave("ReportDeployment", &err)
+	if !r.commits[d.Commit] {
+		return &forge.NotFoundError{What: "commit " + d.Commit + " of " + repo}
+	}
+	for i, have := range r.deployments {
+		if have.Key == d.Key && have.Environment == d.Environment && have.Commit == d.Commit {
+			r.deployments[i] = d
+			return nil
+		}
+	}
+	r.deployments = append(r.deployments, d)
+	return nil
+}
+
+// Deployments returns what was reported of a repository, oldest first, each with
+// its last state.
+func (f *Forge) Deployments(repo string) []forge.Deployment {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.repos[repo].deployments)
+}
+
+// Annotate implements [forge.Annotator].
+func (f *Forge) Annotate(ctx context.Context, repo, tag, section string) (err error) {
+	r, err := f.open(ctx, "Annotate", repo)
+	if err != nil {
+		return err
+	}
+	defer f.leave("Annotate", &err)
+	rel, ok := r.releases[tag]
+	if !ok {
+		return &forge.NotFoundError{What: "release " + tag + " of " + repo}
+	}
+	notes, _, _ := strings.Cut(rel.Notes, annotation)
+	rel.Notes = notes + annotation + section
+	r.releases[tag] = rel
+	return nil
+}
+
+// annotation stands before what [Forge.Annotate] wrote.
+const annotation = "\n\n---\n"

@@ -296,6 +296,7 @@ func spoken(path string) bool {
 		"/app/installations/{installation_id}/access_tokens", "/users/", "/orgs/{org}/repos", "/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",
 		"/repos/{owner}/{repo}/pulls", "/repos/{owner}/{repo}/issues/", "/repos/{owner}/{repo}/git/",
 		"/repos/{owner}/{repo}/commits/", "/repos/{owner}/{repo}/statuses/", "/repos/{owner}/{repo}/check-runs", "/repos/{owner}/{repo}/releases",
+		"/repos/{owner}/{repo}/deployments",
 	} {
 		if strings.HasPrefix(path, prefix) {
 			return true

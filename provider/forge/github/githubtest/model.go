@@ -17,10 +17,12 @@ type repository struct {
 	numbers  int                  // of pull requests so far
 	statuses map[string][]*status // by commit, oldest first
 	checks   map[string][]*checkRun
-	releases []*release
-	conf     Settings
-	stale    *Settings // as they were when [Fault.Stale] was set
-	shell    bool      // there is no git behind it
+
+	deployments []*deployment // oldest first
+	releases    []*release
+	conf        Settings
+	stale       *Settings // as they were when [Fault.Stale] was set
+	shell       bool      // there is no git behind it
 }
 
 type pull struct {

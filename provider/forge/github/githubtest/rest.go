@@ -127,6 +127,7 @@ func (s *Server) router() http.Handler {
 	mux.HandleFunc("GET "+repo+"/releases/tags/{tag...}", s.repo(s.getRelease))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "Not Found") })
 	s.settingsRoutes(mux)
+	s.deploymentRoutes(mux)
 	return mux
 }
 
