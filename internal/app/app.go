@@ -36,6 +36,7 @@ import (
 	"nightporter.dev/nightporter/internal/telemetry"
 	"nightporter.dev/nightporter/internal/vault"
 	"nightporter.dev/nightporter/metrics"
+	"nightporter.dev/nightporter/provider/notify"
 	"nightporter.dev/nightporter/secrets/database"
 	"nightporter.dev/nightporter/web/console"
 )
@@ -95,6 +96,7 @@ type App struct {
 	modules   modules
 	handler   http.Handler
 
+	channels atomic.Pointer[map[string][]notify.Notifier] // how people are told, by audience
 	auditKey atomic.Pointer[audit.Key]
 	values   values                 // behind references of the configuration
 	listens  atomic.Pointer[string] // the URL that it listens at, once it does
@@ -195,6 +197,7 @@ func (a *App) build(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	a.channels.Store(&a.providers.Channels)
 	if err := a.makeModules(); err != nil {
 		return err
 	}
@@ -305,6 +308,14 @@ func (a *App) Close() error {
 // Reload takes over a new configuration, or keeps the old one when the new one
 // is wrong. It returns the settings that only a restart takes over.
 func (a *App) Reload(ctx context.Context, next *config.Config) ([]string, error) {
+	channels := a.channels.Load()
+	if a.opts.Providers == nil {
+		made, err := a.makeAllChannels(ctx, next)
+		if err != nil {
+			return nil, err
+		}
+		channels = &made
+	}
 	if _, err := a.catalog.Load(next.Catalog()); err != nil {
 		return nil, err
 	}
@@ -313,6 +324,7 @@ func (a *App) Reload(ctx context.Context, next *config.Config) ([]string, error)
 	if err := a.loadWorkspaces(ctx); err != nil {
 		return restart, err
 	}
+	a.channels.Store(channels)
 	if err := a.identity.LoadPolicies(ctx); err != nil {
 		return restart, err
 	}

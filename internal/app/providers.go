@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"nightporter.dev/nightporter"
@@ -77,12 +79,9 @@ func (a *App) makeProviders(ctx context.Context) (*Providers, error) {
 			p.SweepEvery = every
 		}
 	}
-	for audience, c := range cfg.Notify {
-		made, err := a.makeChannels(ctx, "notify."+audience, c)
-		if err != nil {
-			return nil, fmt.Errorf("notify %s: %w", audience, err)
-		}
-		p.Channels[audience] = made
+	var err error
+	if p.Channels, err = a.makeAllChannels(ctx, cfg); err != nil {
+		return nil, err
 	}
 	if err := errors.Join(a.makeDeployers(p), a.makeClouds(p)); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -138,8 +137,15 @@ func (a *App) makeForge(place string, f config.Forge) (forge.Forge, error) {
 	return nil, nightporter.E(nightporter.Invalid, "this version cannot talk to a forge of the kind %q", f.Kind)
 }
 
-func (a *App) makeChannels(ctx context.Context, place string, c config.Channels) ([]notify.Notifier, error) {
+func (a *App) makeChannels(ctx context.Context, place, audience string, c config.Channels, cfg *config.Config) ([]notify.Notifier, error) {
 	var out []notify.Notifier
+	if c.Email != nil {
+		n, err := a.makeMail(ctx, audience, cfg)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
 	if c.Slack != nil {
 		n, err := channel(ctx, c.Slack.Webhook, func(ctx context.Context) (notify.Notifier, error) {
 			address, err := a.resolve(ctx, place+".slack.webhook", c.Slack.Webhook)
@@ -315,16 +321,30 @@ func (r remote) Credentials(ctx context.Context, repo string) (mirror.Credential
 // client calls addresses that the configuration names, guarded on the connected
 // address. An address that was written down as one of this machine may be called.
 func (a *App) client(address string) *http.Client {
+	host := ""
+	if u, err := url.Parse(address); err == nil {
+		host = u.Host
+	}
+	return egress.Client(egress.Config{Allow: a.allowed(host)})
+}
+
+// allowed are the classes of address that may be reached for an address that the
+// configuration names, a host with or without its port.
+func (a *App) allowed(address string) []egress.Class {
 	allow := []egress.Class{egress.Public}
 	for _, text := range a.config.Load().Egress.Allow {
 		if prefix, err := netip.ParsePrefix(text); err == nil {
 			allow = append(allow, egress.Classify(prefix.Addr()))
 		}
 	}
-	if u, err := url.Parse(address); err == nil && isLoopback(u.Hostname()) {
+	host := address
+	if h, _, err := net.SplitHostPort(address); err == nil {
+		host = h
+	}
+	if isLoopback(strings.Trim(host, "[]")) {
 		allow = append(allow, egress.Loopback)
 	}
-	return egress.Client(egress.Config{Allow: allow})
+	return allow
 }
 
 func isLoopback(host string) bool {

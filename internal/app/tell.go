@@ -20,7 +20,7 @@ func (a *App) Tell(ctx context.Context, audience string, m notify.Message) error
 			audience = team.Name
 		}
 	}
-	for _, channel := range a.providers.Channels[audience] {
+	for _, channel := range (*a.channels.Load())[audience] {
 		if err := channel.Send(ctx, m); err != nil {
 			return fmt.Errorf("tell %s: %w", audience, err)
 		}

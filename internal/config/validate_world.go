@@ -262,6 +262,9 @@ func (v *validator) notify() {
 		if ch.Slack != nil {
 			v.privateFile(at+".slack.webhook_file", fileOf(ch.Slack.Webhook))
 		}
+		if ch.Email != nil && len(ch.Email.To) == 0 && len(c.addresses(name)) == 0 {
+			v.fail(at+".email", "write to: [ana@acme.test], or email under people", "nobody of %s has an address", name)
+		}
 		if ch.Email != nil && c.Mail == nil {
 			v.fail(at+".email", "add mail: {server: …, from: …}", "there is no mail server")
 		}
@@ -275,6 +278,31 @@ func (v *validator) notify() {
 		}
 		v.privateFile("mail.password_file", fileOf(m.Password))
 	}
+}
+
+// addresses are the mail addresses of whom an audience is made of.
+func (c *Config) addresses(audience string) (list []string) {
+	members := []string{audience}
+	if audience == catalog.Operators {
+		members = c.Operators
+	} else if t, ok := c.Teams[audience]; ok {
+		members = t.Members
+	}
+	for _, name := range members {
+		if p, ok := c.People[name]; ok && p.Email != "" {
+			list = append(list, p.Email)
+		}
+	}
+	return list
+}
+
+// MailTo is where mail for an audience goes: the addresses of its channel, or those
+// of its people.
+func (c *Config) MailTo(audience string) []string {
+	if e := c.Notify[audience].Email; e != nil && len(e.To) > 0 {
+		return e.To
+	}
+	return c.addresses(audience)
 }
 
 // standby refuses what another machine could not take over.
