@@ -138,7 +138,7 @@ func (c *Console) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/static/", Access: httpapi.Public, Handler: httpapi.Plain(c.renderer.Static()), LogLevel: slog.LevelDebug},
 		{Method: http.MethodGet, Pattern: "/favicon.ico", Access: httpapi.Public, Handler: c.favicon, LogLevel: slog.LevelDebug},
 	}
-	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.signInRoutes(), c.formRoutes())
+	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.deliveryRoutes(), c.signInRoutes(), c.formRoutes())
 }
 
 // favicon is for browsers that ask without reading a page.

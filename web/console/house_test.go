@@ -42,12 +42,13 @@ import (
 	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets"
 	"nightporter.dev/nightporter/secrets/database"
+	"nightporter.dev/nightporter/services"
 	"nightporter.dev/nightporter/versions"
 	"nightporter.dev/nightporter/web/console"
 )
 
 var migrations = slices.Concat(audit.Migrations, outbox.Migrations, lease.Migrations, identity.Migrations, run.Migrations, vault.Migrations,
-	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations)
+	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations)
 
 // wholeHouse is everything behind the console, as the application puts it
 // together: a real store, a real gate, the real capabilities, and a forge and a

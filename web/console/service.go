@@ -45,11 +45,26 @@ func (c *Console) service(ctx context.Context, v *visit) (Page, error) {
 	if rel := row.Release; rel != nil {
 		p.Current = &Link{Text: "Open release " + rel.Version.String(), URL: "/releases/" + rel.ID}
 	}
+	if v.frozen, err = v.frozenNow(ctx); err != nil {
+		return nil, err
+	}
 	if p.Facts, err = v.facts(ctx, s); err != nil {
 		return nil, err
 	}
 	p.Deploys, p.Older, err = v.deploys(ctx, s.Name)
 	return p, err
+}
+
+// frozenNow says of each frozen environment until when, by whom and why.
+func (v *visit) frozenNow(ctx context.Context) (map[string]string, error) {
+	all, err := releases.Freezes(ctx, v.tx, v.world, v.c.cfg.Now())
+	out := map[string]string{}
+	for _, f := range all {
+		if f.InForce {
+			out[f.Environment] = strings.TrimPrefix(f.String(), "frozen ")
+		}
+	}
+	return out, err
 }
 
 // serviceRow finds the service of the path, and its row of the board.
@@ -117,6 +132,8 @@ func (v *visit) facts(ctx context.Context, s catalog.Service) ([]Fact, error) {
 		health += " within " + strings.TrimSuffix(s.Health.Within.String(), "0s") // "5m", not "5m0s"
 	}
 	add("Health", health, "")
+	add("Delivery", "DORA's five metrics", "/services/"+s.Name+"/dora")
+	add("Freezes", "What takes nothing new", "/freezes")
 	add("Deployed by", s.Deploy.Kind, "")
 	add("On call", s.OnCall, "")
 	runbook := ""
@@ -138,6 +155,9 @@ func (v *visit) facts(ctx context.Context, s catalog.Service) ([]Fact, error) {
 			}
 			if p != nil {
 				add(env, cmp.Or(p.Address, "address unknown")+", seen "+v.shortly(p.Evidence.ObservedAt), v.environmentURL(env))
+			}
+			if row := v.frozen[env]; row != "" {
+				add(env+" is frozen", row, "/freezes")
 			}
 			if e, _ := v.world.Environment(env); e.Kind == nightporter.Production {
 				add("Approval", v.rule(s.Name, env), "")

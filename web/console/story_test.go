@@ -356,6 +356,7 @@ func stories() map[string]console.Page {
 	maps.Copy(s, secretStories())
 	maps.Copy(s, environmentStories())
 	maps.Copy(s, repoStories())
+	maps.Copy(s, deliveryStories())
 	unreachable := console.Notice{State: console.Unknown, Title: "The forge has not answered since 11:58.", Text: "What is on main may be newer than this page; deployments go on."}
 
 	h := home()

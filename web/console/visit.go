@@ -20,12 +20,13 @@ import (
 // visit is one request for a page: who asks, and the snapshot of the store and
 // the world that all of the page is read from.
 type visit struct {
-	c     *Console
-	r     *http.Request
-	tx    *store.Tx
-	world *catalog.World
-	actor nightporter.Actor
-	now   time.Time
+	frozen map[string]string // of the page of a service: why its environments take nothing new
+	c      *Console
+	r      *http.Request
+	tx     *store.Tx
+	world  *catalog.World
+	actor  nightporter.Actor
+	now    time.Time
 	// change is the number of the last change when the snapshot was asked for.
 	change uint64
 
