@@ -40,8 +40,8 @@ type ServeOptions struct {
 	Samples func(dir string, r *telemetry.Registry, log *slog.Logger) (metrics.Engine, error)
 	// Kubernetes is [Options]'s.
 	Kubernetes *Kubernetes
-	Stdout  io.Writer
-	Stderr  io.Writer
+	Stdout     io.Writer
+	Stderr     io.Writer
 }
 
 // grace is how long requests may take to finish when the server is told to stop.
