@@ -230,3 +230,73 @@ func (p rawPoint) point() (MetricPoint, error) {
 	}
 	return MetricPoint{time.UnixMilli(int64(math.Round(at * 1000))).UTC(), v}, nil
 }
+
+// RuleFile is a file of recording and alerting rules in Prometheus's YAML.
+type RuleFile struct {
+	Name      string    `json:"name"`
+	Text      string    `json:"text"`
+	Rules     int       `json:"rules"`
+	Source    string    `json:"source"` // api, or builtin for the platform's own
+	ChangedAt time.Time `json:"changed_at,omitzero"`
+	ChangedBy string    `json:"changed_by,omitempty"`
+}
+
+// AlertGroup is the alerts of one name for one service in one environment.
+type AlertGroup struct {
+	Workspace   string    `json:"workspace"`
+	Name        string    `json:"name"`
+	Service     string    `json:"service,omitempty"`
+	Environment string    `json:"environment,omitempty"`
+	State       string    `json:"state"` // pending or firing
+	ActiveAt    time.Time `json:"active_at"`
+	Summary     string    `json:"summary,omitempty"`
+	Severity    string    `json:"severity,omitempty"`
+	// Quiet says why nobody is told: an environment is dark, or a silence's reason.
+	Quiet  string    `json:"quiet,omitempty"`
+	ToldAt time.Time `json:"told_at,omitzero"`
+}
+
+// Silence keeps alerts quiet until it ends.
+type Silence struct {
+	ID        string            `json:"id"`
+	Match     map[string]string `json:"match"`
+	Until     time.Time         `json:"until"`
+	Reason    string            `json:"reason"`
+	Person    string            `json:"person"`
+	CreatedAt time.Time         `json:"created_at"`
+}
+
+// Rules lists the files of rules of a workspace.
+func (c *Client) Rules(ctx context.Context, workspace string) ([]RuleFile, error) {
+	return all[RuleFile](ctx, c, workspacePath(workspace)+"/rules")
+}
+
+// SaveRules writes a file of rules. Its error is invalid when they do not parse.
+func (c *Client) SaveRules(ctx context.Context, workspace, file, text string) (*RuleFile, error) {
+	var out RuleFile
+	err := c.call(ctx, http.MethodPut, workspacePath(workspace)+"/rules/"+escape(file), nil, map[string]string{"text": text}, &out)
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// DeleteRules removes a file of rules.
+func (c *Client) DeleteRules(ctx context.Context, workspace, file string) error {
+	return c.call(ctx, http.MethodDelete, workspacePath(workspace)+"/rules/"+escape(file), nil, nil, nil)
+}
+
+// Alerts lists the alerts of a workspace that are pending or fire.
+func (c *Client) Alerts(ctx context.Context, workspace string) ([]AlertGroup, error) {
+	return all[AlertGroup](ctx, c, workspacePath(workspace)+"/alerts")
+}
+
+// Silence keeps alerts with these labels quiet for a time such as "2h".
+func (c *Client) Silence(ctx context.Context, workspace string, match map[string]string, lasts, reason string) (*Silence, error) {
+	var out Silence
+	err := c.call(ctx, http.MethodPost, workspacePath(workspace)+"/silences", nil, map[string]any{"match": match, "for": lasts, "reason": reason}, &out)
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}

@@ -95,10 +95,36 @@ type Engine interface {
 	// Ingest writes metrics in Prometheus's text format, all with the time at
 	// and with these labels added.
 	Ingest(ctx context.Context, workspace string, text io.Reader, labels map[string]string, at time.Time) error
+	// CheckRules says what is wrong with a file of rules in Prometheus's YAML, or
+	// how many it has. Errors: invalid.
+	CheckRules(text string) (int, error)
+	// SetRules has a workspace evaluate these files, by name, from now on.
+	SetRules(workspace string, files map[string]string) error
+	// SetTargets has a workspace scrape these from now on.
+	SetTargets(workspace string, targets []Target) error
+	// Alerts are the alerts of a workspace that are pending or fire, as of now.
+	Alerts(workspace string) ([]Alert, error)
 	// Usage says what a workspace uses. It opens nothing.
 	Usage(workspace string) (Usage, error)
 	// Run closes what nobody uses, until ctx ends.
 	Run(ctx context.Context)
 	// Close closes every workspace.
 	Close() error
+}
+
+// Target is something that a workspace scrapes.
+type Target struct {
+	Address string            // host and port
+	Path    string            // default /metrics
+	Labels  map[string]string // added to what it answers
+}
+
+// Alert is an alert that is pending or fires.
+type Alert struct {
+	Name        string            `json:"name"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	Firing      bool              `json:"firing"`
+	ActiveAt    time.Time         `json:"active_at"`
+	Value       float64           `json:"value"`
 }

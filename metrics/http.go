@@ -24,7 +24,7 @@ func (m *Metrics) Routes() []httpapi.Route {
 			Action: httpapi.DoesTo("workspace."+verb, c, "api/workspaces/{name}"+path, "workspace", "name"),
 		}
 	}
-	return []httpapi.Route{
+	return append(m.ruleRoutes(), []httpapi.Route{
 		{
 			Method: http.MethodGet, Pattern: "/api/workspaces", Action: httpapi.Does("workspace.list", nightporter.List, "api/workspaces"),
 			Summary: "The metrics workspaces that the caller may see", Response: httpapi.List[Workspace]{}, Handler: m.getAll,
@@ -42,7 +42,7 @@ func (m *Metrics) Routes() []httpapi.Route {
 			Pattern: "/workspaces/{name}/api/v1/{path...}", Action: httpapi.DoesWhat(does), Handler: m.serve, Answer: httpapi.NotKept,
 			MaxBody: 5 << 20, Timeout: 15 * time.Minute,
 		},
-	}
+	}...)
 }
 
 // reads are the paths of Prometheus's API that tell what a workspace holds. What is

@@ -17,6 +17,7 @@ import (
 	"nightporter.dev/nightporter/internal/config"
 	"nightporter.dev/nightporter/internal/gate"
 	"nightporter.dev/nightporter/internal/store"
+	"nightporter.dev/nightporter/provider/notify"
 )
 
 // Own is the workspace of Nightporter's own metrics. It is there from the first
@@ -36,7 +37,21 @@ type Config struct {
 	Instance string
 	// Changed is told after workspaces came or went: their policies follow.
 	Changed func(context.Context) error
-	// Every is how often Nightporter's own metrics are written. Default 15 s.
+	// Instances are the running copies of services, to be scraped. An error means
+	// that nobody knows now. nil for none.
+	Instances func(context.Context) ([]Instance, error)
+	// Dark says whether an environment sleeps: its alerts are quiet then. nil
+	// means never.
+	Dark func(ctx context.Context, environment string) (bool, error)
+	// Owned says whether a service has an owner who can be told. nil means no.
+	Owned func(service string) bool
+	// Tell sends a message to the owner of its service, or to the operators. nil
+	// tells nobody.
+	Tell func(ctx context.Context, audience string, m notify.Message) error
+	// Page is the address of a workspace's page. nil for none.
+	Page func(workspace string) string
+	// Every is how often Nightporter's own metrics are written, what is deployed
+	// is looked at, and people are told of alerts. Default 15 s.
 	Every time.Duration
 	Log   *slog.Logger
 }
@@ -49,6 +64,7 @@ type Metrics struct {
 	loading sync.Mutex
 	mu      sync.RWMutex
 	known   map[string]Workspace
+	serving map[string]bool // workspaces in which services were seen
 }
 
 // New makes the capability. [Metrics.Load] reads the workspaces.
@@ -68,7 +84,7 @@ func New(cfg Config) (*Metrics, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Metrics{Engine: cfg.Engine, cfg: cfg, known: map[string]Workspace{}}, nil
+	return &Metrics{Engine: cfg.Engine, cfg: cfg, known: map[string]Workspace{}, serving: map[string]bool{}}, nil
 }
 
 // Migrations are the tables of this package.
@@ -79,6 +95,34 @@ CREATE TABLE metrics_workspace (
 	created_at BIGINT NOT NULL,
 	created_by TEXT NOT NULL,
 	removed_at BIGINT NOT NULL
+);
+`}, {Name: "metrics/0002", SQL: `
+CREATE TABLE metrics_rules (
+	workspace TEXT NOT NULL,
+	name TEXT NOT NULL,
+	text TEXT NOT NULL,
+	changed_at BIGINT NOT NULL,
+	changed_by TEXT NOT NULL,
+	PRIMARY KEY (workspace, name)
+);
+CREATE TABLE metrics_silence (
+	id TEXT PRIMARY KEY,
+	workspace TEXT NOT NULL,
+	labels TEXT NOT NULL,
+	until_at BIGINT NOT NULL,
+	reason TEXT NOT NULL,
+	person TEXT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE INDEX metrics_silence_workspace ON metrics_silence (workspace, until_at);
+CREATE TABLE metrics_told (
+	id TEXT PRIMARY KEY,
+	workspace TEXT NOT NULL,
+	title TEXT NOT NULL,
+	service TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	since BIGINT NOT NULL,
+	told_at BIGINT NOT NULL
 );
 `}}
 
@@ -217,6 +261,14 @@ func (m *Metrics) Load(ctx context.Context) error {
 	for name, w := range next {
 		if !w.Remote {
 			m.Configure(name, Settings{Retention: w.Retention.Std(), Limits: w.Limits})
+		}
+	}
+	for name, w := range next {
+		if w.Remote {
+			continue
+		}
+		if err := m.loadRules(ctx, name); err != nil {
+			m.cfg.Log.Error("load the rules of a workspace", "workspace", name, "error", err)
 		}
 	}
 	for _, name := range going {
@@ -375,6 +427,11 @@ func (m *Metrics) removed(ctx context.Context, name string) error {
 	}
 	ctx = nightporter.WithActor(context.WithoutCancel(ctx), nightporter.SystemActor("metrics", nightporter.ActorFrom(ctx).Cause()))
 	return m.cfg.Gate.Do(ctx, nightporter.Action{Name: "workspace.deleted"}, resource(name), func(tx *gate.Tx) error {
+		for _, table := range []string{"metrics_rules", "metrics_silence", "metrics_told"} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE workspace = ?`, name); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, `DELETE FROM metrics_workspace WHERE name = ? AND removed_at <> 0`, name)
 		return err
 	})
@@ -406,14 +463,11 @@ func (m *Metrics) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { m.Engine.Run(ctx) })
-	if m.cfg.Own == nil {
-		return
-	}
 	tick := time.NewTicker(m.cfg.Every)
 	defer tick.Stop()
 	for {
-		if err := m.WriteOwn(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			m.cfg.Log.Error("write our own metrics", "error", err)
+		if err := errors.Join(m.WriteOwn(ctx, time.Now()), m.Look(ctx, time.Now())); err != nil && ctx.Err() == nil {
+			m.cfg.Log.Error("look after the workspaces", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -425,6 +479,9 @@ func (m *Metrics) Run(ctx context.Context) {
 
 // WriteOwn writes Nightporter's own metrics once.
 func (m *Metrics) WriteOwn(ctx context.Context, at time.Time) error {
+	if m.cfg.Own == nil {
+		return nil
+	}
 	var text bytes.Buffer
 	if err := m.cfg.Own(&text); err != nil {
 		return err

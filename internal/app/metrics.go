@@ -8,6 +8,7 @@ import (
 	"nightporter.dev/nightporter/internal/config"
 	"nightporter.dev/nightporter/internal/httpapi"
 	"nightporter.dev/nightporter/metrics"
+	"nightporter.dev/nightporter/provider/deploy"
 )
 
 // makeMetrics makes the metrics workspaces. Without an engine for samples there
@@ -30,7 +31,16 @@ func (a *App) makeMetrics(ctx context.Context) error {
 			_, err := a.metrics.WriteTo(w)
 			return err
 		},
-		Changed: a.identity.LoadPolicies, Log: a.log,
+		Changed: a.identity.LoadPolicies, Log: a.log, Instances: a.instances, Tell: a.Tell,
+		Dark: func(ctx context.Context, environment string) (bool, error) {
+			dark, _, err := a.Dark(ctx, environment)
+			return dark, err
+		},
+		Owned: func(service string) bool {
+			_, ok := a.catalog.Current().OwnerOf(service)
+			return ok
+		},
+		Page: func(workspace string) string { return a.page("/metrics/" + workspace) },
 	})
 	if err != nil {
 		return err
@@ -39,6 +49,33 @@ func (a *App) makeMetrics(ctx context.Context) error {
 		return err
 	}
 	return a.identity.LoadPolicies(ctx)
+}
+
+// instances are the running copies of all services, as those who deployed them say.
+// A service whose deployer does not answer is left out: nobody knows.
+func (a *App) instances(ctx context.Context) (out []metrics.Instance, err error) {
+	world := a.catalog.Current()
+	for _, s := range world.Services() {
+		d := a.providers.Deployers[s.Deploy.Kind]
+		if d == nil {
+			continue
+		}
+		for _, environment := range world.EnvironmentsOf(s.Name) {
+			running, err := d.Running(ctx, s.Name, environment)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				continue
+			}
+			for _, i := range running {
+				if i.Role == deploy.Serving {
+					out = append(out, metrics.Instance{Service: s.Name, Owner: s.Owner, Environment: environment, Address: i.Address, Up: i.State == deploy.Healthy})
+				}
+			}
+		}
+	}
+	return out, nil
 }
 
 // loadWorkspaces has the workspaces follow the configuration.

@@ -5,6 +5,14 @@ type Workspace struct {
 	// How long samples are kept.
 	Retention Duration `yaml:"retention" jsonschema:"default=15d"`
 
+	// The services whose metrics go there. A service that no workspace names goes
+	// to the workspace called as its owner, or else to `nightporter`.
+	Services []string `yaml:"services"`
+
+	// What else is scraped, host and port, with a path other than /metrics after
+	// it: `[db.acme.test:9187, gate.acme.test:8080/stats/prometheus]`.
+	Targets []string `yaml:"targets"`
+
 	// What its users may use at most.
 	Limits Limits `yaml:"limits"`
 

@@ -214,6 +214,15 @@ func (v *validator) others() {
 		if !workspaceName.MatchString(name) {
 			v.fail(at, "use small letters, digits and dashes: team-payments", "%q cannot be the name of a workspace", name)
 		}
+		for i, s := range w.Services {
+			v.known(catalog.At(at+".services", i), "service", s, serviceNames(c.Services))
+		}
+		for i, t := range w.Targets {
+			address, _, _ := strings.Cut(t, "/")
+			if _, _, err := net.SplitHostPort(address); err != nil {
+				v.fail(catalog.At(at+".targets", i), "write host:port, such as db.acme.test:9187", "%q cannot be scraped", t)
+			}
+		}
 		if w.Retention.Std() < time.Hour {
 			v.fail(at+".retention", "write 15d", "samples are kept for an hour or longer")
 		}
@@ -241,6 +250,14 @@ func (v *validator) others() {
 		}
 	}
 	v.notify()
+}
+
+func serviceNames(list []Service) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = s.Name
+	}
+	return out
 }
 
 // workspaceName keeps a workspace one plain segment of paths, on disk and in

@@ -75,7 +75,7 @@ func Workspace(name string) ([]Bundle, error) {
 	at := "api/workspaces/" + name
 	return []Bundle{
 		{WorkspaceName(name, WorkspaceRead), "Queries the workspace " + name + ".", write([]section{
-			{"Ask questions of " + name + ".", rules(look, at, at+"/query", at+"/rules", at+"/alerts", at+"/usage", at+"/dashboards", at+"/dashboards/*")},
+			{"Ask questions of " + name + ".", rules(look, at, at+"/query", at+"/rules", at+"/alerts", at+"/silences", at+"/usage", at+"/dashboards", at+"/dashboards/*")},
 		})},
 		{WorkspaceName(name, WorkspaceWrite), "Writes samples into the workspace " + name + ".", write([]section{
 			{"Send samples to " + name + ".", rules(press, at+"/write")},

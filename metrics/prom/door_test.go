@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,9 +42,17 @@ type door struct {
 	handler  http.Handler
 	policies *policy.Set
 	declared map[string]config.Workspace
+	close    func()
 }
 
 func newDoor(t testing.TB, db *store.DB, dir string, declared map[string]config.Workspace) *door {
+	t.Helper()
+	d := newDoorWith(t, db, dir, declared, func(*metrics.Config) {})
+	t.Cleanup(d.close)
+	return d
+}
+
+func newDoorWith(t testing.TB, db *store.DB, dir string, declared map[string]config.Workspace, wire func(*metrics.Config)) *door {
 	t.Helper()
 	d := &door{t: t, declared: declared}
 	var err error
@@ -55,18 +64,20 @@ func newDoor(t testing.TB, db *store.DB, dir string, declared map[string]config.
 		t.Fatal(err)
 	}
 	registry := telemetry.NewRegistry()
-	engine, err := prom.New(prom.Config{Dir: dir, Metrics: registry})
+	engine, err := prom.New(prom.Config{Dir: dir, Metrics: registry, ScrapeEvery: 100 * time.Millisecond, TargetsEvery: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.metrics, err = metrics.New(metrics.Config{
+	c := metrics.Config{
 		Gate: g, Engine: engine, Declared: func() map[string]config.Workspace { return d.declared },
 		Own: func(w io.Writer) error { _, err := registry.WriteTo(w); return err }, Changed: d.changed,
-	})
+	}
+	wire(&c)
+	d.metrics, err = metrics.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	d.close = sync.OnceFunc(func() {
 		d.metrics.Close()
 		g.Close()
 	})

@@ -44,6 +44,10 @@ type Config struct {
 	// DiskReserve is how much of the disk is left free: less refuses writes.
 	// Default 64 MiB.
 	DiskReserve int64
+	// ScrapeEvery is how often targets are asked. Default 15 s.
+	ScrapeEvery time.Duration
+	// TargetsEvery is how soon a change of targets is taken up. Default 1 s.
+	TargetsEvery time.Duration
 	// Now is the time. nil means time.Now.
 	Now func() time.Time
 }
@@ -82,6 +86,12 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.DiskReserve <= 0 {
 		cfg.DiskReserve = 64 << 20
+	}
+	if cfg.ScrapeEvery <= 0 {
+		cfg.ScrapeEvery = 15 * time.Second
+	}
+	if cfg.TargetsEvery <= 0 {
+		cfg.TargetsEvery = time.Second
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

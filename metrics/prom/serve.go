@@ -31,13 +31,18 @@ import (
 func (e *Engine) newAPI() http.Handler {
 	none := func() config.Config { return config.DefaultConfig }
 	api := v1.NewAPI(routedEngine{}, routed{}, nil, nil, routed{},
-		func(context.Context) v1.ScrapePoolsRetriever { return nothing{} },
-		func(context.Context) v1.TargetRetriever { return nothing{} },
+		func(ctx context.Context) v1.ScrapePoolsRetriever { return targetsOf(ctx) },
+		func(ctx context.Context) v1.TargetRetriever { return targetsOf(ctx) },
 		func(context.Context) v1.AlertmanagerRetriever { return nothing{} },
 		none, map[string]string{}, v1.GlobalURLOptions{},
 		func(f http.HandlerFunc) http.HandlerFunc { return f },
 		nil, "", false, false, 0, slog.New(slog.DiscardHandler),
-		func(context.Context) v1.RulesRetriever { return nothing{} },
+		func(ctx context.Context) v1.RulesRetriever {
+			if h, err := heldFrom(ctx); err == nil {
+				return &h.w.rules
+			}
+			return nothing{}
+		},
 		5_000_000, 10, 1<<20, false,
 		regexp.MustCompile(`\A\z`), // no other site reads in a browser
 		func() (v1.RuntimeInfo, error) { return v1.RuntimeInfo{}, nil },

@@ -44,6 +44,8 @@ type workspace struct {
 	ledger   ledger
 	metadata metadata
 	accepted counted
+	rules    ruleset
+	scraper  scraper
 
 	mu     sync.Mutex
 	idle   *sync.Cond // told when held falls to 0
@@ -64,6 +66,7 @@ type workspace struct {
 func newWorkspace(e *Engine, name string) *workspace {
 	w := &workspace{e: e, name: name, dir: filepath.Join(e.cfg.Dir, name)}
 	w.idle = sync.NewCond(&w.mu)
+	w.rules.w, w.scraper.w = w, w
 	w.ledger.workspace, w.ledger.numbers = name, &e.numbers
 	return w
 }
@@ -168,6 +171,8 @@ func (w *workspace) rest(now time.Time) {
 
 // shut closes the database for good, once nobody holds it.
 func (w *workspace) shut() error {
+	w.scraper.end()
+	w.rules.end()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gone = true
