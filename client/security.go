@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"net/url"
@@ -229,6 +230,24 @@ func (c *Client) CloseRisk(ctx context.Context, id, why string) (*Risk, error) {
 func (c *Client) changeRisk(ctx context.Context, path string, body any) (*Risk, error) {
 	var r Risk
 	if err := c.call(ctx, http.MethodPost, "/api/security/risks"+path, nil, body, &r); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// SARIFReport is what a scanner's report changed.
+type SARIFReport struct {
+	New      int      `json:"new"`
+	Reopened int      `json:"reopened"`
+	Known    int      `json:"known"`
+	Fixed    int      `json:"fixed"`
+	Tools    []string `json:"tools"`
+}
+
+// SendSARIF sends a scanner's report about a service, as SARIF 2.1.0.
+func (c *Client) SendSARIF(ctx context.Context, service string, report []byte) (*SARIFReport, error) {
+	var r SARIFReport
+	if err := c.call(ctx, http.MethodPost, servicePath(service)+"/sarif", nil, json.RawMessage(report), &r); err != nil {
 		return nil, err
 	}
 	return &r, nil

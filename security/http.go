@@ -47,6 +47,11 @@ func (s *Security) Routes() []httpapi.Route {
 		act("triage", "It is real, and this is whose it is", triageBody{}, s.postTriage),
 		act("accept", "Live with it until a day; it opens by itself then", acceptBody{}, s.postAccept),
 		act("reopen", "Take an acceptance or a triage back", nil, s.postReopen),
+		{
+			Method: http.MethodPost, Pattern: "/api/services/{name}/sarif", MaxBody: maxSARIF, Timeout: time.Minute,
+			Action:  httpapi.DoesTo("finding.report", nightporter.Update, "api/services/{name}/sarif", "service", "name"),
+			Summary: "A scanner's report about a service, as SARIF 2.1.0: its results become findings", Response: Report{}, Handler: s.postSARIF,
+		},
 	}, s.riskRoutes()...)
 }
 

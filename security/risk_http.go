@@ -45,10 +45,14 @@ func (s *Security) riskRoutes() []httpapi.Route {
 	}
 }
 
+// RiskAction is what somebody wants who approves, confirms, revises or closes a risk.
+func RiskAction(verb string) nightporter.Action {
+	return nightporter.Action{Name: "risk." + verb, Capability: nightporter.Update, Path: risksPath + "/" + verb}
+}
+
 func riskAction(verb string) httpapi.ActionFunc {
 	return func(r *http.Request) (nightporter.Action, nightporter.Resource, error) {
-		return nightporter.Action{Name: "risk." + verb, Capability: nightporter.Update, Path: risksPath + "/" + verb},
-			nightporter.Resource{Kind: "risk", ID: r.PathValue("id")}, nil
+		return RiskAction(verb), nightporter.Resource{Kind: "risk", ID: r.PathValue("id")}, nil
 	}
 }
 

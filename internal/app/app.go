@@ -208,7 +208,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.measure()
 	a.console, err = console.New(console.Config{
 		Gate: a.gate, Catalog: a.catalog, Identity: a.identity, Releases: a.modules.releases, Log: a.log,
-		Databases: a.databases, Vault: a.vault, Environments: a.modules.environments, Repos: a.modules.repos,
+		Databases: a.databases, Vault: a.vault, Environments: a.modules.environments, Repos: a.modules.repos, Security: a.modules.security,
 		Now: a.clock.Now, Demo: a.opts.Demo, Version: a.opts.Version, Refused: a.modules.repos.Refused,
 	})
 	if err != nil {

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -16,7 +19,7 @@ func (c *CLI) securityCommands() *cobra.Command {
   nightporter security posture ledger
   nightporter security findings --service ledger
   nightporter security risks`,
-		c.securityPosture(), c.securityFindings(), c.securityFinding(), c.securityScan(), c.securityRisks(), c.securityRisk())
+		c.securityPosture(), c.securityFindings(), c.securityFinding(), c.securityScan(), c.securityRisks(), c.securityRisk(), c.securitySARIF())
 }
 
 func (c *CLI) securityPosture() *cobra.Command {
@@ -217,5 +220,45 @@ func (c *CLI) onFinding(do func(*cobra.Command, *client.Client, string) (*client
 			[2]string{"Last seen", c.stamp(f.LastSeenAt)}, [2]string{"Note", clean(f.Note)}, [2]string{"Accepted", clean(accepted)},
 			[2]string{"Fixed", c.stamp(f.FixedAt)}, [2]string{"Proof", clean(f.Proof)})
 		return nil
+	}
+}
+
+func (c *CLI) securitySARIF() *cobra.Command {
+	return &cobra.Command{
+		Use: "sarif SERVICE FILE", Short: "Send the report of your own scanner: its results become findings",
+		Long:    "FILE is SARIF 2.1.0, or - for standard input. What the same tool found before and\ndoes not find any more is fixed.",
+		Example: "  nightporter security sarif ledger report.sarif\n  nightporter security sarif ledger - < report.sarif",
+		Args:    takes(2, 2), ValidArgsFunction: c.names(serviceNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.api()
+			if err != nil {
+				return err
+			}
+			in := c.cfg.Stdin
+			if args[1] != "-" {
+				f, err := os.Open(args[1])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				in = f
+			}
+			report, err := io.ReadAll(io.LimitReader(in, 16<<20))
+			if err != nil {
+				return err
+			}
+			if !json.Valid(report) {
+				return usage("%s is not JSON", args[1])
+			}
+			r, err := api.SendSARIF(cmd.Context(), args[0], report)
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(r)
+			}
+			c.printf("%s: %d new, %d opened again, %d known, %d fixed\n", clean(strings.Join(r.Tools, ", ")), r.New, r.Reopened, r.Known, r.Fixed)
+			return nil
+		},
 	}
 }

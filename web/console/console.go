@@ -21,6 +21,7 @@ import (
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets/database"
+	"nightporter.dev/nightporter/security"
 )
 
 // Config is what a [Console] needs.
@@ -37,7 +38,9 @@ type Config struct {
 	Environments *environments.Environments
 	// Repos is nil where there are no pages about repositories.
 	Repos *repos.Repos
-	Log   *slog.Logger // nil is silent
+	// Security is nil where there are no pages about security.
+	Security *security.Security
+	Log      *slog.Logger // nil is silent
 	// Now is the schedules' clock. nil means time.Now.
 	Now func() time.Time
 	// RealNow is the time of sessions, and of all that pages show. Its
@@ -138,7 +141,7 @@ func (c *Console) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/static/", Access: httpapi.Public, Handler: httpapi.Plain(c.renderer.Static()), LogLevel: slog.LevelDebug},
 		{Method: http.MethodGet, Pattern: "/favicon.ico", Access: httpapi.Public, Handler: c.favicon, LogLevel: slog.LevelDebug},
 	}
-	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.deliveryRoutes(), c.signInRoutes(), c.formRoutes())
+	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.deliveryRoutes(), c.securityRoutes(), c.signInRoutes(), c.formRoutes())
 }
 
 // favicon is for browsers that ask without reading a page.

@@ -211,6 +211,12 @@ var flashes = map[string]Notice{
 	"plan-undo":            {State: OK, Title: "Looked.", Text: "Nothing was changed. This is what would take it back."},
 	"plan-apply":           {State: Running, Title: "Applying.", Text: "It looks once more first. This page follows."},
 	"unhold":               {State: OK, Title: "The hold is lifted.", Text: "What waits goes on, through its approval."},
+	"finding-triage":       {State: OK, Title: "Noted.", Text: "It is real, and stays due. Only a new test closes it."},
+	"finding-accept":       {State: Muted, Title: "Accepted.", Text: "It opens by itself on that day."},
+	"finding-reopen":       {State: Attention, Title: "Open again.", Text: "It is due by its severity from now on."},
+	"risk-approve":         {State: OK, Title: "Approved.", Text: "It opens by itself when its review is due, or a finding of it comes back."},
+	"risk-confirm":         {State: Attention, Title: "Confirmed.", Text: "Somebody who does not own it has to approve it again."},
+	"risk-close":           {State: Muted, Title: "Closed."},
 }
 
 func flashOf(r *http.Request) string {

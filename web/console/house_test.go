@@ -42,13 +42,14 @@ import (
 	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets"
 	"nightporter.dev/nightporter/secrets/database"
+	"nightporter.dev/nightporter/security"
 	"nightporter.dev/nightporter/services"
 	"nightporter.dev/nightporter/versions"
 	"nightporter.dev/nightporter/web/console"
 )
 
 var migrations = slices.Concat(audit.Migrations, outbox.Migrations, lease.Migrations, identity.Migrations, run.Migrations, vault.Migrations,
-	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations)
+	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations)
 
 // wholeHouse is everything behind the console, as the application puts it
 // together: a real store, a real gate, the real capabilities, and a forge and a
@@ -63,6 +64,7 @@ type wholeHouse struct {
 	catalog  *catalog.Catalog
 	releases *releases.Releases
 	repos    *repos.Repos
+	security *security.Security
 	forge    *forgemem.Forge
 	deploy   *deploymem.Deployer
 	engine   *database.Engine
@@ -199,7 +201,9 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 	errorWriters := map[string]httpapi.ErrorWriter{}
 	var v1 []httpapi.Route
 	if much == everything {
-		cfg.Databases, cfg.Vault, cfg.Environments, cfg.Repos = h.engine, h.vault, h.envs, h.repos
+		h.security, err = security.New(security.Config{Gate: h.gate, Catalog: h.catalog, Now: h.time})
+		must(err)
+		cfg.Databases, cfg.Vault, cfg.Environments, cfg.Repos, cfg.Security = h.engine, h.vault, h.envs, h.repos, h.security
 		cfg.Now = h.clock.Now
 		errorWriters["/v1/"], v1 = h.vault.Errors(), h.vault.Routes()
 	}

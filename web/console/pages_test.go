@@ -305,7 +305,7 @@ func TestPagesThatSomebodyMayNotSee(t *testing.T) {
 	h := openWhole(t, smallWorld())
 	rel := h.waitingLedger()
 	c := h.holding(h.token(nightporter.Machine, "ci")) // has the policy "default" alone
-	for _, path := range []string{"/", "/services", "/services/ledger", "/releases/" + rel.ID, "/activity", "/activity/0", "/secrets", "/secrets/logins/database/creds/app/x", "/environments", "/environments/dev", "/repos", "/repos/mem/ledger", "/repos/plans/plan_1"} {
+	for _, path := range []string{"/", "/services", "/services/ledger", "/releases/" + rel.ID, "/activity", "/activity/0", "/secrets", "/secrets/logins/database/creds/app/x", "/environments", "/environments/dev", "/repos", "/repos/mem/ledger", "/repos/plans/plan_1", "/security", "/security/services/ledger", "/security/findings", "/security/findings/fnd_1", "/security/risks"} {
 		c.get(path).wants(t, http.StatusForbidden, "You may not do this", "Back to Home")
 	}
 	a := c.get("/events")

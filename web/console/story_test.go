@@ -357,6 +357,7 @@ func stories() map[string]console.Page {
 	maps.Copy(s, environmentStories())
 	maps.Copy(s, repoStories())
 	maps.Copy(s, deliveryStories())
+	maps.Copy(s, securityStories())
 	unreachable := console.Notice{State: console.Unknown, Title: "The forge has not answered since 11:58.", Text: "What is on main may be newer than this page; deployments go on."}
 
 	h := home()
@@ -472,6 +473,16 @@ func themed(p console.Page, theme string) console.Page {
 	case *console.Repos:
 		p.Theme = theme
 	case *console.RepoPage:
+		p.Theme = theme
+	case *console.SecurityBoard:
+		p.Theme = theme
+	case *console.PosturePage:
+		p.Theme = theme
+	case *console.FindingsPage:
+		p.Theme = theme
+	case *console.FindingPage:
+		p.Theme = theme
+	case *console.RisksPage:
 		p.Theme = theme
 	case *console.PlanPage:
 		p.Theme = theme

@@ -175,6 +175,9 @@ func (c *Console) layout(r *http.Request, title, current string) Layout {
 	if c.cfg.Repos != nil {
 		l.Rail = append(l.Rail, RailItem{Text: "Repos", URL: "/repos", Icon: IconRepos, Key: "r"})
 	}
+	if c.cfg.Security != nil {
+		l.Rail = append(l.Rail, RailItem{Text: "Security", URL: "/security", Icon: IconSecurity, Key: "y"})
+	}
 	l.Foot = []RailItem{{Text: "Activity", URL: "/activity", Icon: IconActivity, Key: "a"}}
 	for _, items := range [][]RailItem{l.Rail, l.Foot} {
 		for i := range items {
