@@ -290,6 +290,13 @@ func (a *App) makeClouds(p *Providers) error {
 				return err
 			}
 			p.Clouds["process"] = made
+		case "terraform":
+			made, err := a.makeTerraform()
+			if err != nil {
+				return err
+			}
+			p.Clouds["terraform"] = made
+			p.close = append(p.close, made.Close)
 		default:
 			return nightporter.E(nightporter.Invalid, "this version cannot build %s: clouds of the kind %q follow later", name, e.Cloud.Kind)
 		}
