@@ -40,7 +40,6 @@ func (a *App) makeMetrics(ctx context.Context) error {
 			_, ok := a.catalog.Current().OwnerOf(service)
 			return ok
 		},
-		Page: func(workspace string) string { return a.page("/metrics/" + workspace) },
 	})
 	if err != nil {
 		return err

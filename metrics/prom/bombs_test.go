@@ -79,12 +79,24 @@ func TestBombsAreRefusedCheaply(t *testing.T) { // alone: it looks at the whole 
 			return h.get("w", "/query_range", "query", "up", "start", "0", "end", "4000000000", "step", "1")
 		}},
 		{"a subquery of 10^9 samples", func() (int, string) { return h.get("w", "/query", "query", "count_over_time(vector(1)[30y:1s])") }},
+		{"the same inside of another one", func() (int, string) {
+			return h.get("w", "/query", "query", "max_over_time(count_over_time(up[1h:1s])[30y:1h])")
+		}},
+		{"the same as a range", func() (int, string) {
+			return h.get("w", "/query_range", "query", "count_over_time(vector(1)[1h:1s])", "start", "0", "end", "900000000", "step", "1000000")
+		}},
 		{"a regular expression that grows", func() (int, string) {
 			return h.get("w", "/query", "query", `up{a=~"((((x{1000}){1000}){1000}){1000})"}`)
 		}},
 	} {
 		start := anonymous(t)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		status, answer := c.send()
+		runtime.ReadMemStats(&after)
+		if cost := after.TotalAlloc - before.TotalAlloc; cost > 128<<20 {
+			t.Errorf("%s: it cost %d MiB", c.name, cost>>20)
+		}
 		if status < 400 || status >= 500 {
 			t.Errorf("%s: got %d %.200s, want 4xx", c.name, status, answer)
 		}

@@ -68,7 +68,7 @@ func (e *Engine) newPromQL(l metrics.Limits) *promql.Engine {
 	}
 	return promql.NewEngine(promql.EngineOpts{
 		MaxSamples: samples, Timeout: timeout, LookbackDelta: 5 * time.Minute, Parser: e.parser,
-		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() },
 		EnableAtModifier:         true, EnableNegativeOffset: true,
 	})
 }

@@ -3,10 +3,12 @@ package prom
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -147,7 +149,7 @@ func (routedEngine) NewInstantQuery(ctx context.Context, q storage.Queryable, o 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkExpr(expr); err != nil {
+	if err := h.w.e.checkQuery(expr, 0); err != nil {
 		return nil, err
 	}
 	return h.w.promql.Load().NewInstantQuery(ctx, q, o, expr, at)
@@ -158,7 +160,7 @@ func (routedEngine) NewRangeQuery(ctx context.Context, q storage.Queryable, o pr
 	if err != nil {
 		return nil, err
 	}
-	if err := checkExpr(expr); err != nil {
+	if err := h.w.e.checkQuery(expr, end.Sub(start)); err != nil {
 		return nil, err
 	}
 	return h.w.promql.Load().NewRangeQuery(ctx, q, o, expr, start, end, step)
@@ -173,6 +175,50 @@ var (
 	errLongExpr = errors.New("the expression is longer than 64 KiB: select with a regular expression, or record a part of it by a rule")
 	errDeepExpr = errors.New("the expression nests deeper than 200 levels: record a part of it by a rule")
 )
+
+// maxSubquerySteps is how many steps a subquery may have. The engine makes room for
+// all of them at once where the inner expression does not change with time, and
+// counts samples only afterwards: count_over_time(vector(1)[30y:1s]) takes 8 GB.
+const maxSubquerySteps = 500_000
+
+// subqueryStep is the step of a subquery that names none.
+const subqueryStep = time.Minute
+
+var errSubquery = fmt.Errorf("a subquery would have more than %d steps: use a longer step, or record its inner part by a rule", maxSubquerySteps)
+
+// checkQuery refuses queries that would cost far more than they say. What does not
+// parse passes: the engine says so better.
+func (e *Engine) checkQuery(expr string, span time.Duration) error {
+	if err := checkExpr(expr); err != nil {
+		return err
+	}
+	tree, err := e.parser.ParseExpr(expr)
+	if err != nil {
+		return nil
+	}
+	var found error
+	parser.Inspect(tree, func(n parser.Node, path []parser.Node) error {
+		s, ok := n.(*parser.SubqueryExpr)
+		if !ok {
+			return nil
+		}
+		covers := span + s.Range // what the subqueries around it ask of this one
+		for _, p := range path {
+			if outer, ok := p.(*parser.SubqueryExpr); ok {
+				covers += outer.Range
+			}
+		}
+		step := s.Step
+		if step <= 0 {
+			step = subqueryStep
+		}
+		if covers/step > maxSubquerySteps {
+			found = errSubquery
+		}
+		return nil
+	})
+	return found
+}
 
 // checkExpr refuses expressions that are cheap to send and whose tree would be
 // deeper than a stack should be.

@@ -125,10 +125,19 @@ func (w *workspace) release() {
 	}
 }
 
-func (w *workspace) open() error {
-	s := w.settings.Load()
+// databaseOptions are those of every workspace.
+func databaseOptions() *tsdb.Options {
 	o := tsdb.DefaultOptions()
 	o.StripeSize = stripes
+	o.WALCompression = compression.Snappy
+	o.EnableExemplarStorage, o.MaxExemplars = true, exemplars
+	o.EnableDelayedCompaction = true
+	return o
+}
+
+func (w *workspace) open() error {
+	s := w.settings.Load()
+	o := databaseOptions()
 	o.RetentionDuration = max(s.Retention.Milliseconds(), 1)
 	if s.Retention <= 0 {
 		o.RetentionDuration = 0
@@ -136,10 +145,7 @@ func (w *workspace) open() error {
 	o.MaxBytes = s.Limits.Bytes
 	// A tenth of what is kept, as Prometheus itself does, and 31 days at most.
 	o.MaxBlockDuration = max(o.MinBlockDuration, min(o.RetentionDuration/10, (31*24*time.Hour).Milliseconds()))
-	o.WALCompression = compression.Snappy
-	o.EnableExemplarStorage, o.MaxExemplars = true, exemplars
 	o.OutOfOrderTimeWindow = w.e.cfg.OutOfOrder.Milliseconds()
-	o.EnableDelayedCompaction = true
 	guard := &seriesGuard{w: w}
 	o.SeriesLifecycleCallback = guard
 	log := w.e.cfg.Log.With("workspace", w.name)
