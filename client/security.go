@@ -252,3 +252,25 @@ func (c *Client) SendSARIF(ctx context.Context, service string, report []byte) (
 	}
 	return &r, nil
 }
+
+// Access is what one person may do at a path, with the policy that decides.
+type Access struct {
+	Person     string `json:"person"`
+	Path       string `json:"path"`
+	Capability string `json:"capability"`
+	Allowed    bool   `json:"allowed"`
+	Policy     string `json:"policy,omitempty"`
+	Pattern    string `json:"pattern,omitempty"`
+	Reason     string `json:"reason,omitempty"`
+}
+
+// Access lists which people may do what at a path. path "" is where production's
+// credentials are lent, capability "" is read. With a person refusals are listed too,
+// each with its reason.
+func (c *Client) Access(ctx context.Context, path, capability, person string) iter.Seq2[Access, error] {
+	q := url.Values{}
+	set(q, "path", path)
+	set(q, "capability", capability)
+	set(q, "person", person)
+	return pages[Access](ctx, c, "/api/security/access", q, 0)
+}

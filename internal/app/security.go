@@ -26,7 +26,7 @@ import (
 func (a *App) makeSecurity() (err error) {
 	a.modules.security, err = security.New(security.Config{
 		Gate: a.gate, Catalog: a.catalog, Log: a.log,
-		Sources: []security.Source{a.proveLogins, a.proveRepos, a.proveBoard, a.proveOwners, a.proveNights},
+		Sources: []security.Source{a.proveLogins, a.proveReaders, a.proveRepos, a.proveBoard, a.proveOwners, a.proveNights},
 	})
 	return err
 }

@@ -19,7 +19,7 @@ func (c *CLI) securityCommands() *cobra.Command {
   nightporter security posture ledger
   nightporter security findings --service ledger
   nightporter security risks`,
-		c.securityPosture(), c.securityFindings(), c.securityFinding(), c.securityScan(), c.securityRisks(), c.securityRisk(), c.securitySARIF())
+		c.securityPosture(), c.securityFindings(), c.securityFinding(), c.securityScan(), c.securityRisks(), c.securityRisk(), c.securitySARIF(), c.securityAccess())
 }
 
 func (c *CLI) securityPosture() *cobra.Command {
@@ -261,4 +261,37 @@ func (c *CLI) securitySARIF() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func (c *CLI) securityAccess() *cobra.Command {
+	capability, person := "", ""
+	cmd := &cobra.Command{
+		Use: "access [PATH]", Short: "Which people may do what, computed from the policies",
+		Long: "Without a path: who can read the credentials of production. With --person refusals are\nlisted too, each with the policy and the reason.",
+		Example: `  nightporter security access
+  nightporter security access api/releases/ledger/prod/approve --capability update
+  nightporter security access api/releases/ledger/prod/approve --capability update --person ana`,
+		Args: takes(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := c.api()
+			if err != nil {
+				return err
+			}
+			list, err := client.Collect(api.Access(cmd.Context(), strings.Join(args, ""), capability, person))
+			if err != nil {
+				return err
+			}
+			columns := []column{{head: "Person"}, {head: "May"}, {head: "Path"}, {head: "Policy", spare: 1}, {head: "Because", spare: 2}}
+			return printList(c, list, "Nobody may.", columns, func(a client.Access) []cell {
+				may := cell{clean(a.Capability), good}
+				if !a.Allowed {
+					may = cell{"not " + clean(a.Capability), bad}
+				}
+				return []cell{{clean(a.Person), strong}, may, text(a.Path), text(a.Policy), dim(first(a.Reason, a.Pattern))}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&capability, "capability", "read", "read, list, create, update or delete")
+	cmd.Flags().StringVar(&person, "person", "", "of this `person` alone, with refusals")
+	return cmd
 }

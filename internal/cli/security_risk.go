@@ -83,7 +83,7 @@ func (c *CLI) securityRisk() *cobra.Command {
 	add := &cobra.Command{
 		Use: "add", Short: "Write a risk into the register",
 		Example: `  nightporter security risk add --title "one person knows the payment provider" --asset ledger --pillar availability --likelihood 3 --impact 4 --treatment reduce --plan "pair on it" --review 2027-03-31`,
-		Args: takes(0, 0),
+		Args:    takes(0, 0),
 		RunE: c.onRisk(func(cmd *cobra.Command, api *client.Client, _ string) (*client.Risk, error) {
 			if err := ready(); err != nil {
 				return nil, err
@@ -101,7 +101,7 @@ func (c *CLI) securityRisk() *cobra.Command {
 	revise := &cobra.Command{
 		Use: "revise RISK", Short: "Say something else of a risk: it has to be approved again",
 		Example: `  nightporter security risk revise rsk_0b1c2d3e4f506172 --title "two people know the payment provider" --asset ledger --pillar availability --likelihood 2 --impact 4 --treatment accept --review 2027-06-30`,
-		Args: takes(1, 1),
+		Args:    takes(1, 1),
 		RunE: c.onRisk(func(cmd *cobra.Command, api *client.Client, id string) (*client.Risk, error) {
 			if err := ready(); err != nil {
 				return nil, err
