@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"nightporter.dev/nightporter"
+	"nightporter.dev/nightporter/internal/catalog"
+	"nightporter.dev/nightporter/internal/config"
 	"nightporter.dev/nightporter/internal/gate"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/provider/forge"
@@ -24,19 +26,23 @@ const rowsPerChange = 200
 
 // governor finds a forge that can be set up. Name may be "" when there is one.
 func (r *Repos) governor(name string) (string, forge.Governor, error) {
+	return governorOf(r.cfg.Forges, name)
+}
+
+func governorOf[F any](forges map[string]F, name string) (string, forge.Governor, error) {
 	if name == "" {
-		if len(r.cfg.Forges) != 1 {
-			return "", nil, nightporter.E(nightporter.Invalid, "say which forge: there are %d", len(r.cfg.Forges))
+		if len(forges) != 1 {
+			return "", nil, nightporter.E(nightporter.Invalid, "say which forge: there are %d", len(forges))
 		}
-		for only := range r.cfg.Forges {
+		for only := range forges {
 			name = only
 		}
 	}
-	f, ok := r.cfg.Forges[name]
+	f, ok := forges[name]
 	if !ok {
 		return "", nil, nightporter.E(nightporter.NotFound, "no forge is called %q", name)
 	}
-	g, ok := f.(forge.Governor)
+	g, ok := any(f).(forge.Governor)
 	if !ok {
 		return "", nil, &forge.NotOfferedError{What: "setting up repositories"}
 	}
@@ -48,9 +54,12 @@ func (r *Repos) rules(name string) (*standard.Standard, error) {
 	if r.cfg.Standard == nil {
 		return nil, nightporter.E(nightporter.Invalid, "there is no standard").WithHint("write repos.standard, or begin with: nightporter repo adopt")
 	}
-	world := r.cfg.Catalog.Current()
-	return standard.New(r.cfg.Standard(), standard.World{
-		Forge: name, App: r.cfg.Apps[name],
+	return rulesOf(r.cfg.Standard(), r.cfg.Catalog.Current(), name, r.cfg.Apps[name])
+}
+
+func rulesOf(cfg config.Repos, world *catalog.World, name string, app int64) (*standard.Standard, error) {
+	return standard.New(cfg, standard.World{
+		Forge: name, App: app,
 		OwnersOf: func(repo string) (owners []string) {
 			for _, s := range world.ServicesOf(nightporter.Repo{Forge: name, Name: repo}) {
 				owners = append(owners, s.Owner)

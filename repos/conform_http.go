@@ -95,31 +95,7 @@ func (r *Repos) Adopt(ctx context.Context, forgeName string) (standard.Adoption,
 	if err != nil {
 		return standard.Adoption{}, err
 	}
-	survey, err := g.Survey(ctx, (&standard.Standard{}).Wants())
-	if err != nil {
-		return standard.Adoption{}, fmt.Errorf("survey %s: %w", name, err)
-	}
-	world := r.cfg.Catalog.Current()
-	return standard.Adopt(standard.AdoptInput{
-		Survey: survey, Now: r.cfg.Now(),
-		TeamOf: func(slug string) string {
-			for _, t := range world.Teams() {
-				if t.ForgeTeam.Forge == name && t.ForgeTeam.Name == slug || t.Name == slug {
-					return t.Name
-				}
-			}
-			return ""
-		},
-		OwnerOf: func(repo string) string {
-			for _, s := range world.ServicesOf(nightporter.Repo{Forge: name, Name: repo}) {
-				return s.Owner
-			}
-			for _, t := range world.Teams() {
-				return t.Name // somebody has to review it
-			}
-			return ""
-		},
-	}), nil
+	return adopt(ctx, name, g, r.cfg.Catalog.Current(), r.cfg.Now())
 }
 
 // surveyTime is how long a request that surveys may take.

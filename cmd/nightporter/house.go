@@ -81,6 +81,41 @@ func (h house) localVersionCheck(ctx context.Context, o cli.LocalOptions, repo n
 	return client.VersionVerdict(v), err
 }
 
+func (h house) localRepoPlan(ctx context.Context, o cli.LocalOptions, forge, only string) (*client.RepoPlan, error) {
+	l, err := app.LocalRepos(o.Config, h.version, forge)
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.Plan(ctx, forge, only)
+	if err != nil {
+		return nil, err
+	}
+	return asClient[client.RepoPlan](p)
+}
+
+func (h house) localRepoAdopt(ctx context.Context, o cli.LocalOptions, forge string) (*client.Adoption, error) {
+	l, err := app.LocalRepos(o.Config, h.version, forge)
+	if err != nil {
+		return nil, err
+	}
+	a, err := l.Adopt(ctx, forge)
+	if err != nil {
+		return nil, err
+	}
+	return asClient[client.Adoption](a)
+}
+
+// asClient hands a value over in the client's shape, by way of the JSON that a
+// server would have sent.
+func asClient[T any](v any) (*T, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var out T
+	return &out, json.Unmarshal(text, &out)
+}
+
 // localBoard hands the board over in the client's shape, by way of the JSON that a
 // server would have sent.
 func (h house) localBoard(ctx context.Context, o cli.LocalOptions) (cli.LocalBoard, error) {

@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, env func(string) string, io stdio) 
 		Args: args, Stdin: io.in, Stdout: io.out, Stderr: io.err, Env: env, Version: h.version,
 		Server: h.server, Init: h.init, Validate: h.validate, Schema: h.schema,
 		VerifyAudit: h.verifyAudit, ScheduleNext: h.scheduleNext, LocalBoard: h.localBoard, LocalVersionNext: h.localVersionNext, LocalVersionCheck: h.localVersionCheck,
+		LocalRepoPlan: h.localRepoPlan, LocalRepoAdopt: h.localRepoAdopt,
 	}).Run(ctx)
 }
 

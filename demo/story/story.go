@@ -36,6 +36,7 @@ var Chapters = []Chapter{
 	{"kill -9", crashes},
 	{"nothing is forgotten", reminders},
 	{"a person with a browser", browser},
+	{"a repository drifts", drift},
 	{"the lent login, half a minute later", requests},
 	{"a night", night},
 	{"a password in a repository", leak},

@@ -116,6 +116,12 @@ environments:
   preprod: {kind: staging}
   prod:    {kind: production, approval: {count: 1, from: [owner], author: reviewed, remind: [4h owner, 24h operators]}}
 pipeline: [[dev, preprod], [prod]]
+repos:
+  standard:
+    labels:
+      - {name: major, color: b60205, description: major change}
+      - {name: minor, color: e8894a, description: minor change}
+      - {name: patch, color: b5d3ff, description: patch change}
 notify:
   payments:  {webhook: {url: "%[5]s/payments", secret_file: %[1]s/inbox-secret}}
   platform:  {webhook: {url: "%[5]s/platform", secret_file: %[1]s/inbox-secret}}

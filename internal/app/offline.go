@@ -13,6 +13,7 @@ import (
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/provider/forge"
 	"nightporter.dev/nightporter/releases"
+	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/versions"
 )
 
@@ -140,6 +141,29 @@ func CheckVersion(ctx context.Context, configPath, version string, repo nightpor
 		return versions.Verdict{}, err
 	}
 	return versions.Judge(p, a.versionRules(), last), nil
+}
+
+// LocalRepos is `repo plan --local` and `repo adopt --local`: the configuration and
+// the forge that it names, or all of them for "".
+func LocalRepos(configPath, version, forgeName string) (repos.Local, error) {
+	cfg, err := LoadConfig(configPath)
+	if err != nil {
+		return repos.Local{}, err
+	}
+	a, err := readOnly(cfg, version)
+	if err != nil {
+		return repos.Local{}, err
+	}
+	l := repos.Local{Forges: map[string]forge.Forge{}, World: a.catalog.Current(), Standard: cfg.Repos}
+	for name, f := range cfg.Forges {
+		if forgeName != "" && name != forgeName {
+			continue
+		}
+		if l.Forges[name], err = a.makeForge("forges."+name, f); err != nil {
+			return l, fmt.Errorf("forge %s: %w", name, err)
+		}
+	}
+	return l, nil
 }
 
 // LocalBoard is the board without a server: the environments' tags say what was

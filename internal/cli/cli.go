@@ -55,6 +55,10 @@ type Config struct {
 	Schema func() ([]byte, error)
 	// LocalBoard is the board from the configuration and the forge alone.
 	LocalBoard func(ctx context.Context, o LocalOptions) (LocalBoard, error)
+	// LocalRepoPlan and LocalRepoAdopt are `repo plan --local` and `repo adopt
+	// --local`; nil leaves the flag out.
+	LocalRepoPlan  func(ctx context.Context, o LocalOptions, forge, only string) (*client.RepoPlan, error)
+	LocalRepoAdopt func(ctx context.Context, o LocalOptions, forge string) (*client.Adoption, error)
 	// LocalVersionCheck is `version check --local`; nil leaves the flag out.
 	LocalVersionCheck func(ctx context.Context, o LocalOptions, repo nightporter.Repo, p client.PullToCheck) (client.VersionVerdict, error)
 	// LocalVersionNext is `version next` from the forge alone.

@@ -172,6 +172,7 @@ func (f *planFlags) flags(cmd *cobra.Command) {
 
 func (c *CLI) repoPlan() *cobra.Command {
 	var f planFlags
+	config, local := "", false
 	cmd := &cobra.Command{
 		Use: "plan", Short: "What differs from the standard, and what putting it right costs",
 		Long: "What differs from the standard, and what putting it right costs. It changes\nnothing. It exits 3 when there are differences.",
@@ -180,11 +181,7 @@ func (c *CLI) repoPlan() *cobra.Command {
   nightporter repo plan --only ledger --json`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := c.api()
-			if err != nil {
-				return err
-			}
-			p, err := api.PlanRepos(cmd.Context(), f.forge, f.only)
+			p, err := c.planRepos(cmd.Context(), f, config, local)
 			if err != nil {
 				return err
 			}
@@ -202,7 +199,23 @@ func (c *CLI) repoPlan() *cobra.Command {
 		},
 	}
 	f.flags(cmd)
+	if c.cfg.LocalRepoPlan != nil {
+		cmd.Flags().BoolVar(&local, "local", false, "without a server: from the configuration and the forge")
+		cmd.Flags().StringVar(&config, "config", "", "the configuration `file` for --local")
+	}
 	return cmd
+}
+
+func (c *CLI) planRepos(ctx context.Context, f planFlags, config string, local bool) (*client.RepoPlan, error) {
+	if local {
+		path, _ := c.configPath(config)
+		return c.cfg.LocalRepoPlan(ctx, LocalOptions{Config: path}, f.forge, f.only)
+	}
+	api, err := c.api()
+	if err != nil {
+		return nil, err
+	}
+	return api.PlanRepos(ctx, f.forge, f.only)
 }
 
 // printPlan writes a plan like a diff: what goes after a minus, what comes after
@@ -240,7 +253,7 @@ func (c *CLI) printPlan(p *client.RepoPlan) {
 	if len(p.Writes) > 0 {
 		c.printf("An apply makes %s in %s, about %s.\n", several(p.Price.Changes, "change", "changes"),
 			several(p.Price.Requests, "write request", "write requests"), clockwise(time.Duration(p.Price.Duration)))
-		if c.out.terminal {
+		if c.out.terminal && p.ID != "" {
 			c.sayf("%s", c.talk.paint(quiet, "Apply it with: nightporter repo apply "+clean(p.ID)))
 		}
 	}
@@ -396,7 +409,7 @@ func (c *CLI) followApply(ctx context.Context, api *client.Client, id string, ti
 }
 
 func (c *CLI) repoAdopt() *cobra.Command {
-	forge := ""
+	forge, config, local := "", "", false
 	cmd := &cobra.Command{
 		Use: "adopt", Short: "Write down the standard that most repositories have already",
 		Long: "Write down the standard that most repositories have already, with those that\ndiffer as exceptions to review. It changes nothing: put the output into\nnightporter.yaml.",
@@ -404,11 +417,7 @@ func (c *CLI) repoAdopt() *cobra.Command {
   nightporter repo plan       # has no differences now`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := c.api()
-			if err != nil {
-				return err
-			}
-			a, err := api.AdoptRepos(cmd.Context(), forge)
+			a, err := c.adoptRepos(cmd.Context(), forge, config, local)
 			if err != nil {
 				return err
 			}
@@ -421,5 +430,21 @@ func (c *CLI) repoAdopt() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&forge, "forge", "", "the `forge` of the configuration; not needed when there is one")
+	if c.cfg.LocalRepoAdopt != nil {
+		cmd.Flags().BoolVar(&local, "local", false, "without a server: from the configuration and the forge")
+		cmd.Flags().StringVar(&config, "config", "", "the configuration `file` for --local")
+	}
 	return cmd
+}
+
+func (c *CLI) adoptRepos(ctx context.Context, forge, config string, local bool) (*client.Adoption, error) {
+	if local {
+		path, _ := c.configPath(config)
+		return c.cfg.LocalRepoAdopt(ctx, LocalOptions{Config: path}, forge)
+	}
+	api, err := c.api()
+	if err != nil {
+		return nil, err
+	}
+	return api.AdoptRepos(ctx, forge)
 }
