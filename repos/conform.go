@@ -54,12 +54,12 @@ func (r *Repos) rules(name string) (*standard.Standard, error) {
 	if r.cfg.Standard == nil {
 		return nil, nightporter.E(nightporter.Invalid, "there is no standard").WithHint("write repos.standard, or begin with: nightporter repo adopt")
 	}
-	return rulesOf(r.cfg.Standard(), r.cfg.Catalog.Current(), name, r.cfg.Apps[name])
+	return rulesOf(r.cfg.Standard(), r.cfg.Catalog.Current(), name, r.cfg.Apps[name], r.cfg.PlaceOf)
 }
 
-func rulesOf(cfg config.Repos, world *catalog.World, name string, app int64) (*standard.Standard, error) {
+func rulesOf(cfg config.Repos, world *catalog.World, name string, app int64, placeOf func(string) string) (*standard.Standard, error) {
 	return standard.New(cfg, standard.World{
-		Forge: name, App: app,
+		Forge: name, App: app, PlaceOf: placeOf,
 		OwnersOf: func(repo string) (owners []string) {
 			for _, s := range world.ServicesOf(nightporter.Repo{Forge: name, Name: repo}) {
 				owners = append(owners, s.Owner)

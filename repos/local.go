@@ -18,6 +18,7 @@ type Local struct {
 	Forges   map[string]forge.Forge // by the name in the configuration
 	World    *catalog.World
 	Standard config.Repos
+	PlaceOf  func(path string) string // where a setting stands; nil when nobody knows
 }
 
 // Plan compares a forge with the standard. What only a server knows stays unknown:
@@ -28,7 +29,7 @@ func (l Local) Plan(ctx context.Context, forgeName, only string) (*standard.Plan
 	if err != nil {
 		return nil, err
 	}
-	rules, err := rulesOf(l.Standard, l.World, name, 0)
+	rules, err := rulesOf(l.Standard, l.World, name, 0, l.PlaceOf)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,9 @@ type Config struct {
 	// Standard is what repositories should be like, read anew each time. nil
 	// means that nothing is asked of them.
 	Standard func() config.Repos
+	// PlaceOf says where a setting stands in the configuration, for errors. nil
+	// means that nobody knows.
+	PlaceOf func(path string) string
 	// Enforce says whether the hourly look puts a rule right by itself. nil
 	// means what the configuration says: its mode, or the rule by name.
 	Enforce func(standard.Rule) bool

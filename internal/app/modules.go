@@ -50,6 +50,7 @@ func (a *App) makeModules() (err error) {
 	a.modules.repos, err = repos.New(repos.Config{
 		Gate: a.gate, Catalog: a.catalog, Forges: as[repos.Forge](p.Forges), Log: a.log, Now: a.clock.Now, SweepEvery: p.SweepEvery,
 		Runs: a.runs, Standard: func() config.Repos { return a.config.Load().Repos },
+		PlaceOf: func(path string) string { return a.config.Load().Place(path) },
 	})
 	if err != nil {
 		return err

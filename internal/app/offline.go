@@ -154,7 +154,7 @@ func LocalRepos(configPath, version, forgeName string) (repos.Local, error) {
 	if err != nil {
 		return repos.Local{}, err
 	}
-	l := repos.Local{Forges: map[string]forge.Forge{}, World: a.catalog.Current(), Standard: cfg.Repos}
+	l := repos.Local{Forges: map[string]forge.Forge{}, World: a.catalog.Current(), Standard: cfg.Repos, PlaceOf: cfg.Place}
 	for name, f := range cfg.Forges {
 		if forgeName != "" && name != forgeName {
 			continue

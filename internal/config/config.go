@@ -184,6 +184,19 @@ func Parse(src []byte, name string, checks ...Check) (*Config, error) {
 	return parse(src, name, checks)
 }
 
+// Place says where a setting stands, "nightporter.yaml:12", or "" when it is not in
+// the file. For what turns out to be wrong after the file was read.
+func (c *Config) Place(path string) string {
+	if c.file == nil {
+		return ""
+	}
+	at := c.file.find(path)
+	if at.line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", filepath.Base(c.file.name), at.line)
+}
+
 // Default is the configuration of an empty file in folder dir.
 func Default(dir string) *Config {
 	c, err := parse(nil, filepath.Join(dir, "nightporter.yaml"), nil)

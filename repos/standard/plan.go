@@ -206,7 +206,7 @@ func (s *Standard) checkTeams(survey forge.Survey) error {
 		for _, team := range slices.Sorted(maps.Keys(l.rules.Teams)) {
 			slug := s.world.SlugOf(team)
 			if !slices.ContainsFunc(survey.Teams, func(t forge.Team) bool { return t.Slug == slug }) {
-				return nightporter.E(nightporter.Invalid, "%s.teams names %s, and the forge has no team %q", l.name, team, slug).
+				return nightporter.E(nightporter.Invalid, "%s.teams%s names %s, and the forge has no team %q", l.name, s.world.at(l.path+".teams."+team), team, slug).
 					WithHint("make the team there, or name the right one as teams.%s.forge", team)
 			}
 		}

@@ -15,6 +15,7 @@ package standard
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -85,6 +86,20 @@ type World struct {
 	// App is our own App's id. Checks whose name begins with "nightporter/"
 	// are pinned to it; 0 pins nothing.
 	App int64
+	// PlaceOf says where a setting of the configuration stands:
+	// "nightporter.yaml:12". nil, or "", means that nobody knows.
+	PlaceOf func(path string) string
+}
+
+// at puts a setting's place behind what is said about it.
+func (w World) at(path string) string {
+	if w.PlaceOf == nil {
+		return ""
+	}
+	if place := w.PlaceOf(path); place != "" {
+		return " (" + place + ")"
+	}
+	return ""
 }
 
 // Standard is the rules of one forge's repositories.
@@ -98,6 +113,7 @@ type Standard struct {
 // layer is rules for some repositories.
 type layer struct {
 	name  string // as explanations say it
+	path  string // of its settings in the configuration; "" for a shipped one
 	match config.Match
 	rules config.Standard
 	rank  int
@@ -119,14 +135,14 @@ func New(cfg config.Repos, world World) (*Standard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.layers = append(base, layer{name: "repos.standard", rules: cfg.Standard})
+	s.layers = append(base, layer{name: "repos.standard", path: "repos.standard", rules: cfg.Standard})
 	var groups []layer
-	for _, g := range cfg.Groups {
+	for i, g := range cfg.Groups {
 		if empty(g.Match) {
 			return nil, nightporter.E(nightporter.Invalid, "the group %q of repos.groups matches nothing", g.Name).
 				WithHint("give it names, topics, teams, properties or owners")
 		}
-		groups = append(groups, layer{name: "group " + g.Name, match: g.Match, rules: g.Standard, rank: rank(g.Match)})
+		groups = append(groups, layer{name: "group " + g.Name, path: fmt.Sprintf("repos.groups[%d].standard", i), match: g.Match, rules: g.Standard, rank: rank(g.Match)})
 		s.wants.Topics = s.wants.Topics || len(g.Match.Topics) > 0
 		s.wants.Properties = s.wants.Properties || len(g.Match.Properties) > 0
 	}
@@ -145,7 +161,7 @@ func New(cfg config.Repos, world World) (*Standard, error) {
 	}
 	for i, e := range cfg.Exceptions {
 		if !slices.Contains(Rules, Rule(e.Rule)) {
-			return nil, nightporter.E(nightporter.Invalid, "repos.exceptions[%d]: there is no rule %q", i, e.Rule).
+			return nil, nightporter.E(nightporter.Invalid, "repos.exceptions[%d]%s: there is no rule %q", i, world.at(fmt.Sprintf("repos.exceptions[%d].rule", i)), e.Rule).
 				WithHint("rules are named like the settings: %s", join(Rules))
 		}
 	}
