@@ -146,7 +146,7 @@ func CheckVersion(ctx context.Context, configPath, version string, repo nightpor
 // LocalRepos is `repo plan --local` and `repo adopt --local`: the configuration and
 // the forge that it names, or all of them for "".
 func LocalRepos(configPath, version, forgeName string) (repos.Local, error) {
-	cfg, err := LoadConfig(configPath)
+	cfg, err := LoadConfig(configPath, nil)
 	if err != nil {
 		return repos.Local{}, err
 	}
