@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, env func(string) string, io stdio) 
 	return cli.New(cli.Config{
 		Args: args, Stdin: io.in, Stdout: io.out, Stderr: io.err, Env: env, Version: h.version,
 		Server: h.server, Init: h.init, Validate: h.validate, Schema: h.schema,
-		VerifyAudit: h.verifyAudit, ScheduleNext: h.scheduleNext, LocalBoard: h.localBoard, LocalVersionNext: h.localVersionNext, LocalVersionCheck: h.localVersionCheck,
+		VerifyAudit: h.verifyAudit, ScheduleNext: h.scheduleNext, ImportPrices: h.importPrices, LocalBoard: h.localBoard, LocalVersionNext: h.localVersionNext, LocalVersionCheck: h.localVersionCheck,
 		LocalRepoPlan: h.localRepoPlan, LocalRepoAdopt: h.localRepoAdopt,
 	}).Run(ctx)
 }

@@ -65,6 +65,9 @@ type Config struct {
 	LocalVersionNext func(ctx context.Context, o LocalOptions, repo nightporter.Repo) (NextVersion, error)
 	// VerifyAudit verifies a copy of the audit log.
 	VerifyAudit func(ctx context.Context, o VerifyOptions) (client.Report, error)
+	// ImportPrices reads a public price file, from a path or an https address,
+	// and returns a price list.
+	ImportPrices func(ctx context.Context, o PriceOptions) ([]byte, error)
 	// ScheduleNext computes when a schedule switches.
 	ScheduleNext func(ctx context.Context, o ScheduleOptions) ([]ScheduleItem, error)
 }

@@ -15,7 +15,7 @@ func (c *CLI) envCommands() *cobra.Command {
 	cmd := noun("env", "Where services run", `  nightporter env status
   nightporter env up dev
   nightporter env keep dev --until 23:00 --reason "load test"`,
-		c.envStatus(), c.envSchedule(), c.envUp(), c.envDown(), c.envKeep(), c.envUnkeep(), c.envDrill(), c.envDrills(), c.envRuns(), c.envSavings())
+		c.envStatus(), c.envSchedule(), c.envUp(), c.envDown(), c.envKeep(), c.envUnkeep(), c.envDrill(), c.envDrills(), c.envRuns(), c.envSavings(), c.envPrices())
 	cmd.Aliases = []string{"environment"}
 	return cmd
 }
