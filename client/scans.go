@@ -106,3 +106,30 @@ func (c *Client) leakRun(ctx context.Context, finding, verb string) (string, err
 	err := c.call(ctx, http.MethodPost, "/api/security/findings/"+escape(finding)+"/"+verb, nil, struct{}{}, &out)
 	return out.Run, err
 }
+
+// Weakness is something of an installation that is weaker than it should be.
+type Weakness struct {
+	Level   string `json:"level"` // "problem" or "advice"
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Doctor lists what is weak in the server's installation. Errors: denied for
+// whoever is no operator.
+func (c *Client) Doctor(ctx context.Context) iter.Seq2[Weakness, error] {
+	return pages[Weakness](ctx, c, "/api/doctor", url.Values{}, 0)
+}
+
+// Anchored is how a place outside keeps checkpoints of the audit log.
+type Anchored struct {
+	Place        string    `json:"place"`
+	Size         int64     `json:"size"` // entries that its newest checkpoint covers
+	KeptAt       time.Time `json:"kept_at,omitzero"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	Error        string    `json:"error,omitempty"`
+}
+
+// Anchors lists the places outside that keep checkpoints.
+func (c *Client) Anchors(ctx context.Context) iter.Seq2[Anchored, error] {
+	return pages[Anchored](ctx, c, "/api/audit/anchors", url.Values{}, 0)
+}

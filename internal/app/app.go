@@ -96,10 +96,11 @@ type App struct {
 	modules   modules
 	handler   http.Handler
 
-	channels atomic.Pointer[map[string][]notify.Notifier] // how people are told, by audience
-	auditKey atomic.Pointer[audit.Key]
-	values   values                 // behind references of the configuration
-	listens  atomic.Pointer[string] // the URL that it listens at, once it does
+	channels  atomic.Pointer[map[string][]notify.Notifier] // how people are told, by audience
+	auditKey  atomic.Pointer[audit.Key]
+	anchoring sync.Mutex             // one checkpoint at a time goes outside
+	values    values                 // behind references of the configuration
+	listens   atomic.Pointer[string] // the URL that it listens at, once it does
 }
 
 // spine lists the tables of everything below the capabilities.
@@ -256,6 +257,7 @@ func (a *App) Run(ctx context.Context) {
 	wg.Go(func() { a.runMetrics(ctx) })
 	wg.Go(func() { a.prove(ctx) })
 	wg.Go(func() { a.modules.leaks.Run(ctx) })
+	wg.Go(func() { a.anchor(ctx) })
 	<-ctx.Done()
 }
 

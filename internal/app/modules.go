@@ -43,7 +43,7 @@ type modules struct {
 }
 
 // moduleMigrations are their tables.
-var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations, leaks.Migrations)
+var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations, leaks.Migrations, anchorMigrations)
 
 func (a *App) makeModules() (err error) {
 	p := a.providers
@@ -274,7 +274,7 @@ func (a *App) versionRules() versions.Rules {
 }
 
 func (a *App) moduleRoutes() []httpapi.Route {
-	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.modules.security.Routes(), a.accessRoutes(), a.modules.leaks.Routes(), a.databases.Routes())
+	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.modules.security.Routes(), a.accessRoutes(), a.modules.leaks.Routes(), a.anchorRoutes(), a.doctorRoutes(), a.databases.Routes())
 }
 
 // as narrows providers to what a capability asks for.

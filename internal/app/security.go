@@ -292,11 +292,14 @@ func (a *App) prove(ctx context.Context) {
 
 // proveAudit verifies the audit log and says what came of it.
 func (a *App) proveAudit(ctx context.Context) error {
-	report, err := a.VerifyAudit(ctx)
+	if err := a.Anchor(ctx); err != nil {
+		return err
+	}
+	report, where, err := a.VerifyAnchored(ctx)
 	if err != nil {
 		return err
 	}
-	e := nightporter.AuditVerified{Entries: report.Entries, Damage: report.Damage[:min(3, len(report.Damage))], At: time.Now().UTC()}
+	e := nightporter.AuditVerified{Entries: report.Entries, Anchor: where, Damage: report.Damage[:min(3, len(report.Damage))], At: time.Now().UTC()}
 	return a.gate.Do(ctx, nightporter.Action{Name: "audit.verify"}, e.EventSubject(), func(tx *gate.Tx) error {
 		tx.Detail("damage", len(report.Damage))
 		tx.Publish(e)

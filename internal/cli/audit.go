@@ -15,7 +15,7 @@ func (c *CLI) auditCommands() *cobra.Command {
 		`  nightporter audit list --actor ana
   nightporter audit verify
   nightporter audit checkpoint > anchor.note`,
-		c.auditList(), c.auditVerify(), c.auditCheckpoint(), c.auditProof())
+		c.auditList(), c.auditVerify(), c.auditCheckpoint(), c.auditAnchors(), c.auditProof())
 }
 
 func (c *CLI) auditList() *cobra.Command {
@@ -166,6 +166,35 @@ func (c *CLI) auditCheckpoint() *cobra.Command {
 			// As it was signed, to the byte.
 			_, err = io.WriteString(c.cfg.Stdout, p.Note)
 			return err
+		},
+	}
+}
+
+func (c *CLI) auditAnchors() *cobra.Command {
+	return &cobra.Command{
+		Use: "anchors", Short: "Where checkpoints are kept outside of the store, and how that goes",
+		Example: "  nightporter audit anchors",
+		Args:    takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := c.api()
+			if err != nil {
+				return err
+			}
+			list, err := client.Collect(api.Anchors(cmd.Context()))
+			if err != nil {
+				return err
+			}
+			columns := []column{{head: "Place"}, {head: "Entries", right: true}, {head: "Kept", right: true}, {head: "State"}}
+			return printList(c, list, "No place is configured. Whoever owns the store could rewrite it: set audit.anchor.", columns, func(a client.Anchored) []cell {
+				state := cell{"kept", good}
+				switch {
+				case a.Error != "":
+					state = cell{clean(a.Error), bad}
+				case a.KeptAt.IsZero():
+					state = dim("not yet")
+				}
+				return []cell{{clean(a.Place), strong}, text(strconv.FormatInt(a.Size, 10)), text(c.ago(a.KeptAt)), state}
+			})
 		},
 	}
 }

@@ -107,6 +107,7 @@ func (c *CLI) doctorCommand() *cobra.Command {
 			} else {
 				list = append(list, c.doctorServer(s)...)
 				list = append(list, c.doctorToken(cmd, api)...)
+				list = append(list, c.doctorInstallation(cmd, api)...)
 			}
 			if c.json {
 				if err := c.printJSON(items[finding]{append([]finding{}, list...)}); err != nil {
@@ -189,6 +190,23 @@ func (c *CLI) doctorServer(s *client.Status) (list []finding) {
 		if !f.FailingSince.IsZero() {
 			list = append(list, finding{"problem", fmt.Sprintf("forge %s does not answer since %s: %s", f.Name, c.stamp(f.FailingSince), f.Error), ""})
 		}
+	}
+	return list
+}
+
+// doctorInstallation asks the server about its own files, process and records. Who is
+// no operator is not told.
+func (c *CLI) doctorInstallation(cmd *cobra.Command, api *client.Client) (list []finding) {
+	weak, err := client.Collect(api.Doctor(cmd.Context()))
+	switch nightporter.CodeOf(err) {
+	case "":
+	case nightporter.Denied, nightporter.Unauthenticated, nightporter.NotFound:
+		return nil
+	default:
+		return []finding{{"problem", "the server could not say what is weak in its installation: " + err.Error(), ""}}
+	}
+	for _, w := range weak {
+		list = append(list, finding{w.Level, w.Message, w.Hint})
 	}
 	return list
 }

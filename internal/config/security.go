@@ -17,11 +17,6 @@ type SecretScan struct {
 type Audit struct {
 	// Where checkpoints are kept that prove later what the log held.
 	Anchor Anchor `yaml:"anchor"`
-
-	// A file that gets each entry as a line of JSON, in the format of Vault's
-	// audit log, for whoever collects logs. Names of secrets' owners and
-	// addresses are HMACs there, not clear text.
-	Export Path `yaml:"export"`
 }
 
 // Anchor is where signed checkpoints of the audit log go: a place that is not the
@@ -38,8 +33,7 @@ type Anchor struct {
 	// one that only takes additions.
 	File Path `yaml:"file"`
 
-	// A syslog server that gets each checkpoint as one line: `udp://host:514` or
-	// `tcp://host:601`.
+	// A syslog server that gets each checkpoint as one line: `tcp://host:601`.
 	Syslog string `yaml:"syslog"`
 
 	// How often, when the log has grown.

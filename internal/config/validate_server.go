@@ -113,8 +113,8 @@ func (v *validator) audit() {
 	a := v.c.Audit.Anchor
 	if a.Syslog != "" {
 		u, err := url.Parse(a.Syslog)
-		if err != nil || u.Scheme != "udp" && u.Scheme != "tcp" || u.Port() == "" || u.Path != "" {
-			v.fail("audit.anchor.syslog", "write udp://host:514 or tcp://host:601", "%q is no syslog server", a.Syslog)
+		if err != nil || u.Scheme != "tcp" || u.Port() == "" || u.Path != "" {
+			v.fail("audit.anchor.syslog", "write tcp://host:601", "%q is no syslog server", a.Syslog)
 		}
 	}
 	if _, ok := v.c.Forges[a.Repo.Forge]; a.Repo != (Repo{}) && !ok {

@@ -55,3 +55,32 @@ func TestHistory(t *testing.T) {
 		}
 	})
 }
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	ctx, o := t.Context(), newOrigin(t)
+	o.commit(map[string]string{"README": "1"})
+	m := newMirror(t, o, nil)
+	if text, err := m.Published(ctx, repo, "kept", "note"); err != nil || text != "" {
+		t.Errorf("before the first: %q: %v", text, err)
+	}
+	for _, text := range []string{"one\n", "one\n", "two\n"} {
+		if err := m.Publish(ctx, repo, "kept", "note", text, "a note"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := m.Published(ctx, repo, "kept", "note"); err != nil || got != text {
+			t.Errorf("got %q, want %q: %v", got, text, err)
+		}
+	}
+	if got := o.git("log", "--format=%s", "kept"); got != "a note\na note" {
+		t.Errorf("the branch has %q", got)
+	}
+	if got := o.git("ls-tree", "--name-only", "kept"); got != "note" {
+		t.Errorf("its tree has %q", got)
+	}
+	t.Run("a branch that somebody wrote anew is not forced", func(t *testing.T) {
+		if err := m.Publish(ctx, repo, "main", "note", "x", "a note"); err == nil {
+			t.Error("the branch that is checked out took it") // git refuses that one
+		}
+	})
+}

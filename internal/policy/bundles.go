@@ -278,7 +278,7 @@ func operatorRules() []section {
 			bundleRule{"sys/leases/revoke-prefix/*", press | canSudo}),
 			rules(canList|manage, "api/workspaces", "api/workspaces/*", "api/security/*", "api/security/findings", "api/security/findings/+", "api/security/findings/+/+",
 				risksPath, risksPath+"/+")...)},
-		{"Read the server's state.", rules(canRead, "sys/mounts", "sys/auth", "sys/metrics")},
+		{"Read the server's state.", rules(canRead, "sys/mounts", "sys/auth", "sys/metrics", "api/doctor")},
 	}
 }
 
