@@ -158,11 +158,16 @@ type request struct {
 	lastEvent    string // where a stream goes on
 }
 
+// verbatim is a body that is sent as it is: JSON whose every byte counts.
+type verbatim []byte
+
 // send does one request and returns an answer that is no error. The caller
 // closes its body.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	var body io.Reader
-	if r.in != nil {
+	if raw, ok := r.in.(verbatim); ok {
+		body = bytes.NewReader(raw)
+	} else if r.in != nil {
 		b, err := json.Marshal(r.in)
 		if err != nil {
 			return nil, fmt.Errorf("encoding the request %s %s: %w", r.method, r.path, err)

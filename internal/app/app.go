@@ -205,11 +205,14 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.makeMetrics(ctx); err != nil {
 		return err
 	}
+	if err := a.makeDashboards(); err != nil {
+		return err
+	}
 	a.flows()
 	a.measure()
 	a.console, err = console.New(console.Config{
 		Gate: a.gate, Catalog: a.catalog, Identity: a.identity, Releases: a.modules.releases, Log: a.log,
-		Databases: a.databases, Vault: a.vault, Environments: a.modules.environments, Repos: a.modules.repos, Security: a.modules.security,
+		Databases: a.databases, Vault: a.vault, Environments: a.modules.environments, Repos: a.modules.repos, Dashboards: a.modules.dashboards, Security: a.modules.security,
 		Now: a.clock.Now, Demo: a.opts.Demo, Version: a.opts.Version, Refused: a.modules.repos.Refused,
 	})
 	if err != nil {

@@ -43,6 +43,9 @@ func (a *App) flows() {
 	outbox.On(b, "leaks.merged", m.leaks.Merged) // Merged             -> FindingOpened
 	outbox.On(b, "leaks.pushed", m.leaks.Pushed) // PullRequestChanged -> FindingOpened
 
+	// What happened is a mark on every graph.
+	a.marks()
+
 	// People are told what they may want to act on.
 	outbox.On(b, "tell.waiting", a.tellWaiting)       // AwaitingApproval  -> the approvers
 	outbox.On(b, "tell.rolledback", a.tellRolledBack) // ReleaseRolledBack -> the owner

@@ -15,6 +15,7 @@ import (
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/internal/vault"
 	"nightporter.dev/nightporter/metrics"
+	"nightporter.dev/nightporter/metrics/dashboards"
 	provider "nightporter.dev/nightporter/provider/database"
 	"nightporter.dev/nightporter/provider/database/mysql"
 	"nightporter.dev/nightporter/provider/database/postgres"
@@ -39,11 +40,12 @@ type modules struct {
 	services     *services.Services
 	security     *security.Security
 	leaks        *leaks.Leaks
-	metrics      *metrics.Metrics // nil without an engine for samples
+	metrics      *metrics.Metrics       // nil without an engine for samples
+	dashboards   *dashboards.Dashboards // likewise
 }
 
 // moduleMigrations are their tables.
-var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations, leaks.Migrations, anchorMigrations)
+var moduleMigrations = slices.Concat(secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations, metrics.Migrations, dashboards.Migrations, leaks.Migrations, anchorMigrations)
 
 func (a *App) makeModules() (err error) {
 	p := a.providers
@@ -274,7 +276,7 @@ func (a *App) versionRules() versions.Rules {
 }
 
 func (a *App) moduleRoutes() []httpapi.Route {
-	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.modules.security.Routes(), a.accessRoutes(), a.modules.leaks.Routes(), a.anchorRoutes(), a.doctorRoutes(), a.databases.Routes())
+	return slices.Concat(a.modules.repos.Routes(), a.modules.versions.Routes(), a.modules.releases.Routes(), a.modules.environments.Routes(), a.modules.services.Routes(), a.metricsRoutes(), a.dashboardRoutes(), a.modules.security.Routes(), a.accessRoutes(), a.modules.leaks.Routes(), a.anchorRoutes(), a.doctorRoutes(), a.databases.Routes())
 }
 
 // as narrows providers to what a capability asks for.

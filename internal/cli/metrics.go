@@ -18,7 +18,7 @@ func (c *CLI) metricsCommands() *cobra.Command {
 	return noun("metrics", "Workspaces of metrics, and what they say",
 		`  nightporter metrics workspace list
   nightporter metrics query nightporter 'sum(rate(nightporter_http_requests_total[5m]))' --last 1h`,
-		c.metricsWorkspace(), c.metricsQuery(), c.metricsRules(), c.metricsAlerts())
+		c.metricsWorkspace(), c.metricsQuery(), c.metricsDashboard(), c.metricsRules(), c.metricsAlerts())
 }
 
 func workspaceNames(ctx context.Context, api *client.Client) ([]string, error) {
