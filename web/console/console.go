@@ -18,6 +18,7 @@ import (
 	"nightporter.dev/nightporter/internal/identity"
 	"nightporter.dev/nightporter/internal/store"
 	"nightporter.dev/nightporter/internal/vault"
+	"nightporter.dev/nightporter/metrics/dashboards"
 	"nightporter.dev/nightporter/releases"
 	"nightporter.dev/nightporter/repos"
 	"nightporter.dev/nightporter/secrets/database"
@@ -40,7 +41,9 @@ type Config struct {
 	Repos *repos.Repos
 	// Security is nil where there are no pages about security.
 	Security *security.Security
-	Log      *slog.Logger // nil is silent
+	// Dashboards is nil where there are no pages of graphs.
+	Dashboards *dashboards.Dashboards
+	Log        *slog.Logger // nil is silent
 	// Now is the schedules' clock. nil means time.Now.
 	Now func() time.Time
 	// RealNow is the time of sessions, and of all that pages show. Its
@@ -141,7 +144,7 @@ func (c *Console) Routes() []httpapi.Route {
 		{Method: http.MethodGet, Pattern: "/static/", Access: httpapi.Public, Handler: httpapi.Plain(c.renderer.Static()), LogLevel: slog.LevelDebug},
 		{Method: http.MethodGet, Pattern: "/favicon.ico", Access: httpapi.Public, Handler: c.favicon, LogLevel: slog.LevelDebug},
 	}
-	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.deliveryRoutes(), c.securityRoutes(), c.signInRoutes(), c.formRoutes())
+	return slices.Concat(routes, c.secretRoutes(), c.environmentRoutes(), c.repoRoutes(), c.dashboardRoutes(), c.deliveryRoutes(), c.securityRoutes(), c.signInRoutes(), c.formRoutes())
 }
 
 // favicon is for browsers that ask without reading a page.

@@ -32,6 +32,7 @@ import (
 	"nightporter.dev/nightporter/internal/store/storetest"
 	"nightporter.dev/nightporter/internal/telemetry"
 	"nightporter.dev/nightporter/internal/vault"
+	"nightporter.dev/nightporter/metrics/dashboards"
 	cloudmem "nightporter.dev/nightporter/provider/cloud/mem"
 	databasemem "nightporter.dev/nightporter/provider/database/mem"
 	"nightporter.dev/nightporter/provider/deploy"
@@ -49,32 +50,33 @@ import (
 )
 
 var migrations = slices.Concat(audit.Migrations, outbox.Migrations, lease.Migrations, identity.Migrations, run.Migrations, vault.Migrations,
-	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, services.Migrations, security.Migrations)
+	secrets.Migrations, database.Migrations, repos.Migrations, versions.Migrations, releases.Migrations, environments.Migrations, dashboards.Migrations, services.Migrations, security.Migrations)
 
 // wholeHouse is everything behind the console, as the application puts it
 // together: a real store, a real gate, the real capabilities, and a forge and a
 // deploy target in memory.
 type wholeHouse struct {
 	*httptest.Server
-	t        testing.TB
-	console  *console.Console
-	db       *store.DB
-	gate     *gate.Gate
-	identity *identity.Identity
-	catalog  *catalog.Catalog
-	releases *releases.Releases
-	repos    *repos.Repos
-	security *security.Security
-	forge    *forgemem.Forge
-	deploy   *deploymem.Deployer
-	engine   *database.Engine
-	server   *databasemem.Server // what the mem:// databases are
-	vault    *vault.Vault
-	cloud    *cloudmem.Provider
-	clock    *clock.Manual // of schedules
-	envs     *environments.Environments
-	prices   environments.Prices
-	standard config.Repos // of repositories
+	t          testing.TB
+	console    *console.Console
+	db         *store.DB
+	gate       *gate.Gate
+	identity   *identity.Identity
+	catalog    *catalog.Catalog
+	releases   *releases.Releases
+	repos      *repos.Repos
+	security   *security.Security
+	forge      *forgemem.Forge
+	deploy     *deploymem.Deployer
+	engine     *database.Engine
+	server     *databasemem.Server // what the mem:// databases are
+	vault      *vault.Vault
+	cloud      *cloudmem.Provider
+	clock      *clock.Manual // of schedules
+	envs       *environments.Environments
+	dashboards *dashboards.Dashboards
+	prices     environments.Prices
+	standard   config.Repos // of repositories
 
 	mu   sync.Mutex
 	news chan struct{} // closed when something moved
@@ -192,6 +194,7 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 	if much == everything {
 		h.openSecrets(policies)
 		h.openEnvironments(engine)
+		h.openDashboards()
 	}
 	outbox.On(bus, "repos.drifted", func(context.Context, repos.Drifted) error { return nil })
 	outbox.On(bus, "versions.cut", v.Cut)
@@ -205,7 +208,8 @@ func openWith(t testing.TB, world catalog.Snapshot, cfg console.Config, much ext
 		must(err)
 		cfg.Databases, cfg.Vault, cfg.Environments, cfg.Repos, cfg.Security = h.engine, h.vault, h.envs, h.repos, h.security
 		cfg.Now = h.clock.Now
-		errorWriters["/v1/"], v1 = h.vault.Errors(), h.vault.Routes()
+		cfg.Dashboards = h.dashboards
+		errorWriters["/v1/"], v1 = h.vault.Errors(), slices.Concat(h.vault.Routes(), h.dashboards.Routes())
 	}
 	cfg.Refused = func() map[string]int64 { return map[string]int64{"mem": 2} }
 	h.console, err = console.New(cfg)

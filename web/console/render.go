@@ -44,7 +44,7 @@ func NewRenderer() (*Renderer, error) {
 		return nil, fmt.Errorf("parsing the console's layout: %w", err)
 	}
 	r := &Renderer{pages: map[string]*template.Template{}, assets: assets}
-	for _, page := range []Page{&SignIn{}, &Home{}, &Board{}, &Release{}, &Service{}, &Activity{}, &EntryPage{}, &ErrorPage{}, &Secrets{}, &LoginPage{}, &IssuedLogin{}, &Environments{}, &EnvironmentPage{}, &Repos{}, &RepoPage{}, &PlanPage{}, &DoraPage{}, &FreezesPage{}, &SecurityBoard{}, &PosturePage{}, &FindingsPage{}, &FindingPage{}, &RisksPage{}} {
+	for _, page := range []Page{&SignIn{}, &Home{}, &Board{}, &Release{}, &Service{}, &Activity{}, &EntryPage{}, &ErrorPage{}, &Secrets{}, &LoginPage{}, &IssuedLogin{}, &Environments{}, &EnvironmentPage{}, &Repos{}, &RepoPage{}, &PlanPage{}, &DoraPage{}, &FreezesPage{}, &SecurityBoard{}, &PosturePage{}, &FindingsPage{}, &FindingPage{}, &Dashboards{}, &DashboardPage{}, &PanelPage{}, &RisksPage{}} {
 		name := page.template()
 		t, err := template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+name+".html")
 		if err != nil {

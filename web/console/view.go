@@ -59,7 +59,7 @@ type Link struct {
 // Page is a view model with a template of its own: [*SignIn], [*Home],
 // [*Board], [*Release], [*Service], [*Activity], [*EntryPage], [*Secrets],
 // [*LoginPage], [*IssuedLogin], [*Environments], [*EnvironmentPage], [*Repos], [*RepoPage],
-// [*PlanPage] or [*ErrorPage].
+// [*PlanPage], [*Dashboards], [*DashboardPage], [*PanelPage] or [*ErrorPage].
 type Page interface {
 	template() string
 }
@@ -77,6 +77,8 @@ type Layout struct {
 	// Live is set when static/console.js should follow /events and refresh the
 	// page. Error pages and the sign-in page do not.
 	Live bool
+	// Draws is set on pages of graphs, which load the script that draws them.
+	Draws bool
 	// Theme is the content of the theme cookie: "light", "dark" or "" for what
 	// the browser prefers.
 	Theme string

@@ -178,6 +178,9 @@ func (c *Console) layout(r *http.Request, title, current string) Layout {
 	if c.cfg.Security != nil {
 		l.Rail = append(l.Rail, RailItem{Text: "Security", URL: "/security", Icon: IconSecurity, Key: "y"})
 	}
+	if c.cfg.Dashboards != nil {
+		l.Rail = append(l.Rail, RailItem{Text: "Dashboards", URL: "/dashboards", Icon: IconMetrics, Key: "d"})
+	}
 	l.Foot = []RailItem{{Text: "Activity", URL: "/activity", Icon: IconActivity, Key: "a"}}
 	for _, items := range [][]RailItem{l.Rail, l.Foot} {
 		for i := range items {
