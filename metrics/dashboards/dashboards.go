@@ -3,10 +3,9 @@
 // versions, and exported byte for byte. What it means is package dashboard's to
 // say.
 //
-// Beside the dashboards that people import stand those that are generated from
-// the catalog: for each service, each environment, the delivery of all and the
-// porter itself. They are the same JSON, made anew each time, so that they
-// can be taken to Grafana too.
+// Beside the dashboards that people import stand those that are generated: of a
+// service, of an environment, and of the porter itself. They are the same
+// JSON, made anew each time, so that they can be taken to Grafana too.
 //
 // What happened to services and environments is remembered as marks, heard from
 // events, so that a deployment or a night is a line on every graph.
@@ -314,6 +313,7 @@ func (d *Dashboards) List(ctx context.Context, tx *store.Tx, workspace string) (
 		}
 		s := describe(workspace, compiled).Summary
 		s.Source = Generated
+		s.Title, _, _ = strings.Cut(s.Title, " $") // without the one that it is about
 		all = append(all, s)
 	}
 	generated := len(all)
@@ -399,7 +399,7 @@ func (d *Dashboards) Delete(ctx context.Context, workspace, uid string) error {
 		return err
 	}
 	if _, ok := d.generated(workspace, uid); ok {
-		return nightporter.E(nightporter.Declared, "%s is generated from the catalog, and goes when what it shows goes", clip(uid))
+		return nightporter.E(nightporter.Declared, "%s is generated and always there", clip(uid))
 	}
 	return d.cfg.Gate.Do(ctx, Act(workspace, uid, "delete", nightporter.Delete), resource(workspace, uid), func(tx *gate.Tx) error {
 		n, err := tx.Exec(ctx, `DELETE FROM metrics_dashboard WHERE workspace = ? AND uid = ?`, workspace, uid)

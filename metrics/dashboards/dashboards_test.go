@@ -59,7 +59,7 @@ func newHouse(t *testing.T, db *store.DB) *house {
 	h.Dashboards, err = dashboards.New(dashboards.Config{
 		Gate: h.gate, Catalog: &world, Querier: nothing{}, Names: func() []string { return []string{"a", "b"} },
 		Exists: func(name string) error {
-			if name != "a" && name != "b" {
+			if name != "a" && name != "b" && name != "nightporter" {
 				return nightporter.E(nightporter.NotFound, "no workspace is called %q", name)
 			}
 			return nil
@@ -226,4 +226,47 @@ func TestWhatHappenedIsAMarkOnce(t *testing.T) {
 			t.Errorf("within two hours the marks are %q", got)
 		}
 	})
+}
+
+// A generated dashboard is one like any other: it compiles without a remark, can
+// be exported, and cannot be replaced or deleted.
+func TestGeneratedDashboardsAreWhole(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, storetest.SQLite(t, tables))
+	h.look(func(tx *store.Tx) error {
+		for workspace, want := range map[string][]string{"a": {"nightporter-service", "nightporter-environment"}, "nightporter": {"nightporter-self"}} {
+			all, err := h.List(h.ctx, tx, workspace)
+			if err != nil {
+				return err
+			}
+			var got []string
+			for _, s := range all {
+				got = append(got, s.UID)
+				_, detail, err := h.Show(h.ctx, tx, workspace, s.UID)
+				if err != nil {
+					return err
+				}
+				if len(detail.Issues) > 0 || detail.Panels < 7 || detail.Source != dashboards.Generated {
+					t.Errorf("%s is %+v", s.UID, detail)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s has %q, want %q", workspace, got, want)
+			}
+		}
+		return nil
+	})
+	raw, err := h.export("a", "nightporter-service", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Save(h.ctx, "a", raw, dashboards.Import{Replace: true}); nightporter.CodeOf(err) != nightporter.Conflict {
+		t.Errorf("replacing a generated dashboard answers %v", err)
+	}
+	if err := h.Delete(h.ctx, "a", "nightporter-service"); nightporter.CodeOf(err) != nightporter.Declared {
+		t.Errorf("deleting a generated dashboard answers %v", err)
+	}
+	if _, err := h.Save(h.ctx, "a", raw, dashboards.Import{UID: "ours"}); err != nil {
+		t.Errorf("a copy under another name answers %v", err)
+	}
 }
