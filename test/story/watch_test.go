@@ -26,7 +26,6 @@ func (h *house) cell(env string) releases.Cell {
 // begin has the house look at the repository: what is there before was not merged
 // under its eyes.
 func (h *house) begin() {
-	h.forge.AddRepo("ledger")
 	h.app.Sweep(context.Background())
 }
 
