@@ -238,7 +238,9 @@ func (e *Engine) leaseFor(ctx context.Context, c *connection, user string) (path
 	if err := e.allow(ctx, c, user); err != nil {
 		return "", "", err
 	}
-	as := func(ctx context.Context, fn func(*gate.Tx) error) error { return e.do(ctx, "database.repair", user, fn) }
+	as := func(ctx context.Context, fn func(*gate.Tx) error) error {
+		return e.do(ctx, "database.repair", user, fn)
+	}
 	if err := e.try(ctx, e.server(c.ID), role, as); err != nil {
 		return "", "a role for it was tried and does not work: " + message(err), nil
 	}
