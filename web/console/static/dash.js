@@ -63,6 +63,7 @@ async function load(panel) {
     else paint(panel, d);
   } catch {
     say(panel, "The server does not answer.", "problem");
+    panel.dataset.drawn = "words";
   } finally {
     panel.removeAttribute("aria-busy");
   }
