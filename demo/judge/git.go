@@ -30,6 +30,11 @@ func (g Git) Commit(ctx context.Context, revision string) (string, error) {
 	return g.run(ctx, "rev-parse", "--verify", "--quiet", revision+"^{commit}")
 }
 
+// File reads a file as it is at a revision, without the empty lines at its end.
+func (g Git) File(ctx context.Context, revision, path string) (string, error) {
+	return g.run(ctx, "show", revision+":"+path)
+}
+
 // Count is how many commits of the first-parent line to has and from has not.
 func (g Git) Count(ctx context.Context, from, to string) (int, error) {
 	out, err := g.run(ctx, "rev-list", "--count", "--first-parent", from+".."+to, "--")

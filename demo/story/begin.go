@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"nightporter.dev/nightporter/demo/world"
@@ -111,6 +112,31 @@ func begin(s *Story) {
 		return err
 	})
 	s.ledger = ledger
+	s.Step(StepGraphs, nil, func(ctx context.Context) error {
+		for file, read := range map[string][]string{
+			"dashboards/affordability.json": {"metrics", "dashboard", "export", "payments", "affordability"},
+			"rules/affordability.yaml":      {"metrics", "rules", "show", "payments", "affordability"},
+		} {
+			want, err := s.Git("affordability").File(ctx, behind.commit, file)
+			if err != nil {
+				return err
+			}
+			got, err := s.Command(ctx, world.Sam, read...)
+			if err == nil && strings.TrimSpace(string(got)) != want {
+				err = fmt.Errorf("%s is not what git has: %.100q", file, got)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		out, err := s.Command(ctx, world.Sam, "metrics", "query", "payments", `count by (environment) (http_requests_total{service="affordability"})`, "--json")
+		for _, environment := range []string{"dev", "preprod", "prod"} {
+			if err == nil && !strings.Contains(string(out), `"`+environment+`"`) {
+				err = fmt.Errorf("no sample of affordability in %s: %s", environment, out)
+			}
+		}
+		return err
+	})
 	if s.Database == nil {
 		s.NotRun("no PostgreSQL", StepTenant)
 		return

@@ -4,6 +4,7 @@ package story
 const (
 	StepFirstApprovals = "approved, they run in prod, and git's tag prod is there"
 	StepMerge          = "merged: v0.3.0 is on the merge commit; dev and preprod run it, prod still v0.2.0"
+	StepGraphs         = "affordability's own dashboard and rules are in its owner's workspace as git has them, and what it counts is there"
 	StepTenant         = "a customer of affordability in dev shows the bank, and the profile is what it must be"
 	StepLost           = "a merge whose webhook was lost is found by the sweep"
 	StepTwoMerges      = "two merges within a second, webhooks late, doubled and backwards: two versions, in order, once each"

@@ -122,6 +122,7 @@ repos:
       - {name: major, color: b60205, description: major change}
       - {name: minor, color: e8894a, description: minor change}
       - {name: patch, color: b5d3ff, description: patch change}
+workspaces: {payments: {retention: 7d}}
 notify:
   payments:  {webhook: {url: "%[5]s/payments", secret_file: %[1]s/inbox-secret}}
   platform:  {webhook: {url: "%[5]s/platform", secret_file: %[1]s/inbox-secret}}

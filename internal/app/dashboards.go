@@ -36,6 +36,9 @@ func (a *App) marks() {
 	if d == nil {
 		return
 	}
+	if a.providers.Source != nil {
+		outbox.On(b, "dashboards.bring", a.bring) // VersionCut        -> (the repository's dashboards and rules)
+	}
 	outbox.On(b, "dashboards.deployed", d.Deployed)     // Deployed          -> (a mark)
 	outbox.On(b, "dashboards.rolledback", d.RolledBack) // ReleaseRolledBack -> (a mark)
 	outbox.On(b, "dashboards.down", d.Down)             // EnvironmentDown   -> (a mark)
