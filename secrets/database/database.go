@@ -71,7 +71,10 @@ type Config struct {
 type Engine struct {
 	cfg     Config
 	markKey atomic.Pointer[[]byte]
-	total   atomic.Int64 // rows of the journal that count against MaxLogins
+
+	counting sync.Mutex
+	counted  bool         // total was read from the store
+	total    atomic.Int64 // rows of the journal that count against MaxLogins
 
 	mu       sync.Mutex
 	servers  map[string]*server // by the connection's id
@@ -216,14 +219,22 @@ func (e *Engine) Recover(ctx context.Context) error {
 	return e.wakeKeepers(ctx)
 }
 
-// countLogins counts what is out, once: from then on it is counted along.
+// countLogins counts what is out, once: from then on it is counted along. Whoever
+// is about to count along calls it first, because requests do not wait for [Engine.Run].
 func (e *Engine) countLogins(ctx context.Context) error {
-	return e.look(ctx, func(tx *store.Tx) error {
+	e.counting.Lock()
+	defer e.counting.Unlock()
+	if e.counted {
+		return nil
+	}
+	err := e.look(ctx, func(tx *store.Tx) error {
 		var total int64
 		err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM database_login WHERE state <> ?`, string(buried)).Scan(&total)
 		e.total.Store(total)
 		return err
 	})
+	e.counted = err == nil
+	return err
 }
 
 // wakeKeepers tells the keepers of all databases where something has to be done.

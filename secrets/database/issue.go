@@ -52,6 +52,9 @@ func (e *Engine) issue(ctx context.Context, s *server, w wish, as doer) (c Crede
 	if c.Password, err = e.newPassword(ctx, db.PasswordPolicy); err != nil {
 		return c, err
 	}
+	if err := e.countLogins(ctx); err != nil {
+		return c, err
+	}
 	if e.total.Add(1) > int64(e.cfg.MaxLogins) {
 		e.total.Add(-1)
 		return c, nightporter.E(nightporter.Limited, "there are %d logins out, which is as many as max_logins allows", e.cfg.MaxLogins)

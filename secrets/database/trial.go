@@ -86,6 +86,9 @@ func (e *Engine) try(ctx context.Context, s *server, role Role, as doer) error {
 		login: login{s.id, name}, Lease: "trial/" + rand.Text(), Role: role.Name, State: unwanted,
 		Statements: Statements{Revocation: role.Revocation},
 	}
+	if err := e.countLogins(ctx); err != nil {
+		return err
+	}
 	end := e.begin(en.login)
 	err = as(ctx, func(tx *gate.Tx) error {
 		tx.Detail("trial", name)
