@@ -41,7 +41,12 @@ func begin(s *Story) {
 				return err
 			}
 		}
-		return s.built(ctx, first[3])
+		for _, c := range first {
+			if err := s.built(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
 	}, func(ctx context.Context) error {
 		for _, c := range first {
 			if err := errors.Join(s.tagged(ctx, c), s.runs(ctx, c, "dev", "preprod"), s.absent(c.service, "prod")); err != nil {
@@ -162,11 +167,11 @@ func (s *Story) golden(ctx context.Context) error {
 	return err
 }
 
-// realBuild is how long a build of affordability may take: it is not small, and its
-// first one on a machine compiles the modules that it vendors.
+// realBuild is how long a build may take: affordability is not small, and the first
+// builds on a machine compile all that they need.
 const realBuild = 3 * time.Minute
 
-// built waits until a change of affordability is built, well or not.
+// built waits until a change is built, well or not.
 func (s *Story) built(ctx context.Context, c change) error {
 	return world.Until(ctx, realBuild, c.service+" "+c.version+" is built", func(ctx context.Context) error {
 		r, err := s.Release(ctx, c.service, c.commit)
